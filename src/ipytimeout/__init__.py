@@ -1,0 +1,64 @@
+"""Cells with a deadline, that you can cancel, and that never half-happen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ipytimeout.api import run_with_timeout, timeout
+    from ipytimeout.exceptions import (
+        ChildDied,
+        DeadlineExceeded,
+        DeadlineInterrupt,
+        ForeignError,
+        MemoryLimitExceeded,
+        RunCancelled,
+        RunError,
+    )
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "ChildDied",
+    "DeadlineExceeded",
+    "DeadlineInterrupt",
+    "ForeignError",
+    "MemoryLimitExceeded",
+    "RunCancelled",
+    "RunError",
+    "run_with_timeout",
+    "timeout",
+]
+
+_API = {"run_with_timeout", "timeout"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on its first use: child and warden import this package too, and stay small."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ipytimeout' has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module("ipytimeout.api" if name in _API else "ipytimeout.exceptions")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__", "load_ipython_extension"])
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register ``%%timeout`` and ``%timeout``: what ``%load_ext ipytimeout`` calls."""
+    from ipytimeout.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magics back: what ``%unload_ext ipytimeout`` calls."""
+    from ipytimeout.magics import unload
+
+    unload(shell)

@@ -1,0 +1,278 @@
+"""The child's end of the channel to the host: one queue out, one inbox in. Runs in the child, in any thread.
+
+Law of the file: everything that leaves the child leaves by **one** queue, in the order in which the program
+made it, and a frame that has begun is always completed.
+
+The second half is the hard one. A signal handler may raise between any two bytecodes of the main thread
+(the deadline's, Ctrl-C's, or the user's own), and ``__del__`` or a handler may print while we write. So:
+
+- the state of a write changes only by single assignments and by calls that never leave C (``list.extend`` of a
+  ``map`` of C functions), and every step can be repeated: whoever comes next goes on where the last one stopped;
+- what is raised meanwhile is kept, and raised again when the queue is empty;
+- a call from inside a write leaves its item in the queue; the outer call takes it along.
+"""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import operator
+import os
+import signal
+import socket
+import time
+from collections import deque
+from contextlib import suppress
+from typing import NoReturn
+
+from ipytimeout.wire.framing import Decoder, encode
+from ipytimeout.wire.messages import Message, Stream
+
+#: Text of a flood waits so long at most, in seconds, before it leaves.
+INTERVAL = 0.02
+#: So many lines leave at once, each by itself, in one interval; only a flood is batched.
+LINES_AT_ONCE = 50
+#: So many pieces of text wait at most.
+MOST_WAITING = 4000
+#: What is raised more often than this, while one frame is made, is not an interrupt.
+MOST_ATTEMPTS = 20
+#: What the process ends with when nobody is at the other end any more.
+EXIT_CHANNEL_LOST = 70
+
+#: A piece of text for the stream of this name, or any other message.
+_Item = tuple[str, str] | Message
+#: The parts of the frame being written, which one is next, how much of it went, and what items it is made of.
+_Frame = tuple[list[memoryview], int, list[int], int]
+
+
+class Channel:
+    """A connected stream socket to the host, once it is attached to one."""
+
+    def __init__(self) -> None:
+        #: The process whose channel this is: a forked copy of it has none.
+        self.pid = 0
+        #: While true, text is dropped: the output of imports that the notebook did long ago.
+        self.muted = False
+        self._socket: socket.socket
+        self._inbox: _Inbox
+        self._queue: deque[_Item] = deque()
+        self._frame: _Frame | None = None
+        self._removed: list[_Item] = []  # items of a complete frame that have left the queue
+        self._lock = _thread.allocate_lock()
+        self._owner = 0  # the thread that writes; stale unless the lock is taken
+        # Bound here, because freezegun and its like replace these functions in every module.
+        self._now = time.monotonic
+        self._window = 0.0
+        self._lines = 0
+        self._alarm: _thread.LockType | None = None  # wakes the flusher thread
+
+    def attach(self, fd: int) -> None:
+        """Take a connected socket, in the process that is to use it."""
+        self.pid = os.getpid()
+        self._socket = socket.socket(fileno=fd)
+        self._inbox = _Inbox(self._socket)
+
+    # ------------------------------------------------------------ out
+
+    def send(self, message: Message) -> None:
+        """Send a message, after all that was written before it; it has left the process on return."""
+        if os.getpid() != self.pid:
+            return  # a forked worker has no place in this cell, natively neither
+        self._queue.append(message)
+        self.flush()
+
+    def write(self, name: str, text: str) -> None:
+        """Put text into the queue; a whole line leaves at once, unless there is a flood of them."""
+        if self.muted:
+            return
+        self._queue.append((name, text))
+        if "\n" in text:
+            now = self._now()
+            if now - self._window > INTERVAL:
+                self._window = now
+                self._lines = 0
+            self._lines += 1
+            at_once = self._lines <= LINES_AT_ONCE
+        else:
+            at_once = False
+        if at_once or len(self._queue) >= MOST_WAITING:
+            self.flush()
+        else:
+            self._flush_soon()
+
+    def flush(self) -> None:
+        """Write all that is in the queue."""
+        me = _thread.get_ident()
+        if self._owner == me and self._lock.locked():
+            return  # called from inside a write, which goes on until the queue is empty
+        # One call and nothing else: CPython 3.13 leaves the backward jump of a loop outside of the exception
+        # table of the ``with`` around it, so a handler that raises just there would leave the lock taken.
+        with self._lock:
+            kept = self._write_all(me)
+        if kept is not None:
+            raise kept
+
+    def _write_all(self, me: int) -> BaseException | None:
+        """Write until the queue is empty; return what was raised meanwhile by others than us."""
+        self._owner = me
+        kept: BaseException | None = None
+        attempts = 0
+        while True:
+            try:
+                self._write_some()
+            except BaseException as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    self._lost()
+                kept = error
+                attempts += 1
+                if attempts > MOST_ATTEMPTS and self._frame is None:
+                    self._queue.popleft()  # it is no interrupt: this item cannot be encoded
+                    attempts = 0
+            else:
+                self._owner = 0
+                return kept
+
+    def _write_some(self) -> None:
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Do one step of writing, which may be repeated; tell whether there is more to do."""
+        frame = self._frame
+        if frame is None:
+            self._removed = []
+            self._frame = frame = self._next_frame()
+            if frame is None:
+                return False
+        parts, index, sent, count = frame
+        if index < len(parts):
+            rest = parts[index][sum(sent) :]
+            if rest.nbytes:
+                # One call into C: either nothing was sent, or what was sent is on record.
+                sent.extend(map(self._socket.send, (rest,)))
+            else:
+                self._frame = (parts, index + 1, [], count)
+            return True
+        calls = itertools.repeat(self._queue.popleft, count - len(self._removed))
+        self._removed.extend(map(operator.call, calls))
+        self._frame = None
+        return True
+
+    def _next_frame(self) -> _Frame | None:
+        """Make a frame of what is first in the queue: neighbouring texts of a stream are one message."""
+        try:
+            items = list(itertools.islice(self._queue, MOST_WAITING))
+        except RuntimeError:  # another thread has added something meanwhile
+            items = [self._queue[0]]
+        if not items:
+            return None
+        first = items[0]
+        count = 1
+        if isinstance(first, tuple):
+            name = first[0]
+            texts = []
+            for item in items:
+                if not isinstance(item, tuple) or item[0] != name:
+                    break
+                texts.append(item[1])
+            count = len(texts)
+            message: Message = Stream(name, "".join(texts))
+        else:
+            message = first
+        parts = [memoryview(part).cast("B") for part in encode(message)]
+        return parts, 0, [], count
+
+    def _flush_soon(self) -> None:
+        """See to it that the queue is written within an interval."""
+        alarm = self._alarm
+        if alarm is None:
+            # A bare thread: the user's threading.enumerate() is none of our business.
+            alarm = _thread.allocate_lock()
+            alarm.acquire()
+            self._alarm = alarm
+            _thread.start_new_thread(self._flush_always, (alarm,))
+        if alarm.locked():
+            with suppress(RuntimeError):  # another thread was faster
+                alarm.release()
+
+    def _flush_always(self, alarm: _thread.LockType) -> None:
+        """Write the queue, an interval after each alarm."""
+        # Signals are for the main thread: one delivered here would not end its sleep.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        pause = _thread.allocate_lock()
+        pause.acquire()
+        while True:
+            alarm.acquire()
+            pause.acquire(timeout=INTERVAL)
+            self.flush()
+
+    def _lost(self) -> NoReturn:
+        """End: the host is gone, or the code has closed the channel. There is nobody to report to."""
+        os._exit(EXIT_CHANNEL_LOST)
+
+    # ------------------------------------------------------------ in
+
+    def receive(self) -> Message | None:
+        """Wait for a message. Return ``None`` when the host is gone. An interrupt loses nothing."""
+        return self._inbox.take()
+
+    def forget_received(self) -> None:
+        """Drop what has come unasked: the answer to a question that an interrupt ended."""
+        self._inbox.drop()
+
+    def receive_quietly(self) -> Message | None:
+        """The same while no signal handler can raise: without a thread, straight to its place."""
+        return self._inbox.take() if self._inbox.busy else self._inbox.read()
+
+
+class _Inbox:
+    """Messages from the host, one at a time.
+
+    While the code runs, a thread of its own reads: signal handlers never run there, so that none can raise
+    between a read and its record and cut the stream of messages.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._decoder = Decoder()
+        self._read_ahead: deque[Message] = deque()
+        self._answers: deque[Message | None] = deque()
+        self._reader = _thread.allocate_lock()  # taken by the thread that reads
+        self._ready = _thread.allocate_lock()  # released when there is something new
+        self._ready.acquire()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread reads, or has read something that nobody has taken."""
+        return self._reader.locked() or bool(self._answers)
+
+    def read(self) -> Message | None:
+        while not self._read_ahead:
+            count = self._socket.recv_into(self._decoder.target())
+            if not count:
+                return None
+            self._read_ahead.extend(self._decoder.advance(count))
+        return self._read_ahead.popleft()
+
+    def take(self) -> Message | None:
+        while not self._answers:
+            if not self._reader.locked():
+                _thread.start_new_thread(self._read_one, ())
+            self._ready.acquire()
+        return self._answers.popleft()
+
+    def drop(self) -> None:
+        self._answers.clear()
+
+    def _read_one(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if not self._reader.acquire(blocking=False):
+            return  # an earlier question was interrupted, and its thread still reads
+        try:
+            self._answers.append(self.read())
+        except OSError:
+            self._answers.append(None)
+        finally:
+            self._reader.release()
+            with suppress(RuntimeError):  # nobody has waited since the last one
+                self._ready.release()

@@ -1,0 +1,282 @@
+"""A child's life on one page: settle in → receive → run → report → leave. Runs in the child, in its main thread.
+
+Law of the file: a child is used for one run. It speaks with the host by frames on its channel, with the warden by
+two bytes on the status pipe (``R``: the code starts, ``E``: it has ended), and leaves by ``os._exit``.
+
+Three contracts with the host that the messages alone do not show:
+
+- ``Changes`` without a ``Running`` before it: the namespace could not be rebuilt. ``left_behind`` names what could
+  not, where that is known; a new child without it may succeed.
+- An interrupt may end a question of ``input()`` without its answer; an answer that comes later is dropped.
+- After ``Changes`` the child waits for ``Resend``, or for ``Finish`` or the end of the channel, and leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import linecache
+import os
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ipytimeout.child import process
+from ipytimeout.child.changes import MISSING, Collected, Watch, collect_call
+from ipytimeout.child.channel import Channel
+from ipytimeout.child.errors import text_of
+from ipytimeout.child.interrupts import Interrupts
+from ipytimeout.child.run import Ended, ended_before_the_code, run_call, run_cell
+from ipytimeout.child.stdin import Questions
+from ipytimeout.child.streams import OutStream
+from ipytimeout.wire.messages import (
+    Call,
+    Changes,
+    Error,
+    Execute,
+    InputReply,
+    Message,
+    ProcessState,
+    Resend,
+    Running,
+    Settle,
+)
+from ipytimeout.wire.pickling import CALL, EXCEPTION, RESULT, CannotRebuild, Loaded, load_namespace
+from ipytimeout.wire.state import apply_state, read_state
+
+if TYPE_CHECKING:
+    from ipytimeout.child.shell import ChildShell
+
+#: What the process ends with when our own code fails; the reason is on its stderr.
+EXIT_BROKEN = 71
+
+
+def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
+    """Live, in a fresh interpreter."""
+    child = Child()
+    child.attach(channel_fd, status_fd, stack_fd)
+    child.live()
+
+
+class Child:
+    """A process that runs one piece of the user's code.
+
+    ``settle_in`` may come before ``attach``, in another process: the template settles in once, and each process
+    forked from it attaches and lives.
+    """
+
+    def __init__(self) -> None:
+        self.channel = Channel()
+        self.interrupts = Interrupts()
+        self.shell: ChildShell | None = None
+        self._status_fd = -1
+        # Before any import of the user's: logging handlers keep the streams that they find.
+        sys.stdout = OutStream(self.channel, "stdout")
+        sys.stderr = OutStream(self.channel, "stderr")
+
+    def attach(self, channel_fd: int, status_fd: int, stack_fd: int) -> None:
+        """Take the descriptors of this process's own."""
+        self.interrupts.install()  # first of all: what these signals do by default is to kill
+        process.write_stacks_to(process.move_up(stack_fd))
+        self._status_fd = process.move_up(status_fd)
+        self.channel.attach(process.move_up(channel_fd))
+        process.buffer_stdio_by_line()
+
+    def settle_in(self, message: Settle) -> None:
+        """Become like the host: its path, its shell, its imports."""
+        sys.path[:] = message.sys_path
+        sys.argv[:] = message.argv
+        with self.quietly():
+            if message.shell and self.shell is None:
+                from ipytimeout.child.shell import make_shell, warm_up
+
+                # Before the imports: pyplot and others look for a shell when they are imported.
+                self.shell = make_shell(
+                    self.channel,
+                    self.interrupts,
+                    looks_like_kernel=message.kernel,
+                    cell_directory=message.cell_directory,
+                )
+                warm_up(self.shell)
+            elif not message.shell:
+                sys.modules["__main__"] = types.ModuleType("__main__")
+            for name in message.preload:
+                if name not in sys.modules:
+                    with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
+                        importlib.import_module(name)
+
+    def live(self) -> NoReturn:
+        """Do what the host asks for, and leave."""
+        try:
+            job = self._receive()
+            if isinstance(job, Settle):
+                self.settle_in(job)
+                job = self._receive()
+            if isinstance(job, Execute | Call):
+                self._do(job)
+            self._leave()
+        except BaseException:
+            process.flush_stdio()
+            os.write(2, ("ipytimeout's child failed:\n" + traceback.format_exc()).encode("utf-8", "backslashreplace"))
+            os._exit(EXIT_BROKEN)
+
+    # ------------------------------------------------------------ one run
+
+    def _do(self, job: Execute | Call) -> None:
+        apply_state(job.state)
+        self._learn(job.sources)
+        namespace = sys.modules["__main__"].__dict__
+        try:
+            with self.quietly():  # importing the user's modules prints what it printed long ago
+                loaded = load_namespace(job.buffers, namespace)
+        except CannotRebuild as error:
+            self.channel.send(_refusal(error))
+            return
+        values = loaded.values
+        namespace.update(values)
+        if self.shell is not None and isinstance(job, Execute):
+            self.shell.adopt_history(values, job.execution_count)
+        watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None
+        before = read_state()
+
+        ended = self._run(job, loaded)
+
+        self.channel.flush()
+        process.flush_stdio()
+        process.flush_files()
+        answer: Message | None = Resend(None, {})
+        while isinstance(answer, Resend | InputReply):
+            if isinstance(answer, Resend):
+                # In the code's context: what it has set there is part of what it leaves.
+                changes = ended.context.run(self._changes, job, ended, loaded, watch, before, answer)
+                self.channel.send(changes)
+                del changes
+            answer = self.channel.receive_quietly()
+
+    def _run(self, job: Execute | Call, loaded: Loaded) -> Ended:
+        """Run the code, between the two bytes that make the warden's clock run."""
+        Questions(self.channel).install()
+        ended: Ended | None = None
+        self.channel.send(Running())
+        os.write(self._status_fd, b"R")
+        try:
+            self.interrupts.start()
+            ended = self._call_or_execute(job, loaded)
+            self.interrupts.stop()
+        except KeyboardInterrupt as error:  # it hit one of our own lines
+            self.interrupts.stop()
+            ended = ended or ended_before_the_code(error)
+        if os.getpid() != self.channel.pid:
+            process.flush_stdio()
+            os._exit(0)  # the code has forked, and this is the copy: the run goes on in the original
+        os.write(self._status_fd, b"E")
+        return ended
+
+    def _call_or_execute(self, job: Execute | Call, loaded: Loaded) -> Ended:
+        if isinstance(job, Execute):
+            if self.shell is None:
+                raise RuntimeError("a cell needs a shell, and the host has none")
+            return run_cell(self.shell, self.interrupts, job)
+        called: Any = loaded.extra[CALL]
+        function, args, kwargs = called
+        return run_call(self.shell, self.interrupts, job.refused, function, args, kwargs)
+
+    # ------------------------------------------------------------ the report
+
+    def _changes(
+        self,
+        job: Execute | Call,
+        ended: Ended,
+        loaded: Loaded,
+        watch: Watch | None,
+        before: ProcessState,
+        resend: Resend,
+    ) -> Changes:
+        collected = self._collect(job, ended, loaded, watch, resend)
+        after = read_state()
+        return Changes(
+            success=ended.exception is None,
+            error=ended.error,
+            deadline_interrupt=ended.deadline_interrupt,
+            interrupted=ended.interrupted,
+            left_behind={**ended.still_running, **collected.left_behind},
+            state=None if after == before else after,
+            sources=self._made_sources(),
+            frames=ended.frames,
+            buffers=collected.buffers,
+        )
+
+    def _collect(
+        self, job: Execute | Call, ended: Ended, loaded: Loaded, watch: Watch | None, resend: Resend
+    ) -> Collected:
+        """Pickle what the code has changed, where it is wanted."""
+        if job.discard:
+            return Collected([], {})
+        if self.interrupts.deadline_came and not (isinstance(job, Execute) and job.partial):
+            return Collected([], {})  # the run is timed out, however the code took it
+        result = ended.value if ended.has_value else MISSING
+        try:
+            if watch is None or isinstance(job, Call):
+                return _collect_call(loaded, result, ended.exception, resend)
+            assert self.shell is not None
+            return watch.collect(
+                keep=job.keep,
+                hidden=self.shell.bookkeeping(),
+                result=result,
+                exception=ended.exception,
+                without=resend.without,
+                only=resend.only,
+            )
+        except Exception as error:  # a reducer of the user's, or a fault of ours: never silent
+            return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})
+
+    def _made_sources(self) -> dict[str, tuple[str, int]]:
+        """Return the text of the cells that the run has made itself."""
+        return self.shell.compile.made_sources() if self.shell is not None else {}
+
+    # ------------------------------------------------------------ small things
+
+    def _receive(self) -> Message | None:
+        return self.channel.receive_quietly()
+
+    def _learn(self, sources: dict[str, tuple[str, int]]) -> None:
+        """Know the text of earlier cells, for tracebacks and ``inspect``."""
+        for name, (text, _) in sources.items():
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        if self.shell is not None:
+            self.shell.compile.number({name: number for name, (_, number) in sources.items()})
+
+    @contextlib.contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Drop what is written meanwhile, by Python and by C."""
+        self.channel.muted = True
+        try:
+            with process.descriptors_silenced():
+                yield
+        finally:
+            self.channel.muted = False
+
+    def _leave(self) -> NoReturn:
+        """End, without the ``atexit`` of the user's modules: natively nothing exits at the end of a cell."""
+        process.flush_stdio()
+        os._exit(0)
+
+
+def _collect_call(loaded: Loaded, result: object, exception: BaseException | None, resend: Resend) -> Collected:
+    """Pickle what a function leaves, but for what the host could not rebuild."""
+    without = resend.without
+    collected = collect_call(
+        loaded.table, MISSING if RESULT in without else result, None if EXCEPTION in without else exception
+    )
+    if RESULT in without:
+        collected.left_behind["the result"] = without[RESULT]
+    return collected
+
+
+def _refusal(error: CannotRebuild) -> Changes:
+    """Tell that the namespace could not be rebuilt."""
+    left_behind = {error.name: error.reason} if error.name is not None else {}
+    shown = Error(type(error).__name__, str(error), [str(error)])
+    return Changes(False, shown, False, False, left_behind, None, {}, [])

@@ -1,0 +1,104 @@
+"""What belongs to the child's process rather than to its namespace. Runs in the child, in its main thread.
+
+Law of the file: the code finds the descriptors, the C streams, the directory, the environment and the import path
+that it would find in the kernel, and none of ours in its way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import fcntl
+import gc
+import io
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ipytimeout.wire.signals import STACK_SIGNAL
+
+_IOLBF = 1
+_OUT_OF_THE_WAY = 900
+
+
+def move_up(fd: int) -> int:
+    """Move a descriptor out of the reach of ``os.closerange(3, 256)``, and let no program inherit it."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    lowest = _OUT_OF_THE_WAY if limit == resource.RLIM_INFINITY else max(3, min(_OUT_OF_THE_WAY, limit - 16))
+    try:
+        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    except OSError:
+        os.set_inheritable(fd, False)
+        return fd
+    os.close(fd)
+    return moved
+
+
+def write_stacks_to(fd: int) -> None:
+    """Let faulthandler write there: on a fatal signal, and when it is asked to."""
+    faulthandler.enable(file=fd, all_threads=True)
+    faulthandler.register(STACK_SIGNAL, file=fd, all_threads=True, chain=False)
+
+
+def buffer_stdio_by_line() -> None:
+    """Let C's stdout and Python's own ``sys.__stdout__`` keep no whole line: to a pipe they would, and lose it."""
+    with suppress(OSError, ValueError):
+        libc = ctypes.CDLL(None)
+        stdout = ctypes.c_void_p.in_dll(libc, "__stdoutp" if sys.platform == "darwin" else "stdout")
+        libc.setvbuf(stdout, None, _IOLBF, ctypes.c_size_t(0))
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+
+
+def flush_stdio() -> None:
+    """Write what the code's streams and C's still keep."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        with suppress(Exception):  # the code may have put anything there
+            stream.flush()  # type: ignore[union-attr]
+    with suppress(OSError):
+        ctypes.CDLL(None).fflush(None)
+
+
+def flush_files() -> None:
+    """Write what the code's open files still keep: natively they would stay open, here they end."""
+    if not _has_files_open_for_writing():
+        return
+    for candidate in gc.get_objects():
+        if issubclass(type(candidate), io.BufferedWriter | io.BufferedRandom | io.TextIOWrapper):
+            with suppress(Exception):
+                candidate.flush()
+
+
+def _has_files_open_for_writing() -> bool:
+    """Look for a regular file among the descriptors: going through all objects is not cheap."""
+    try:
+        fds = os.listdir("/dev/fd")
+    except OSError:
+        return True
+    for fd in fds:
+        with suppress(OSError):
+            if int(fd) > 2 and fcntl.fcntl(int(fd), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+                with suppress(OSError):
+                    os.lseek(int(fd), 0, os.SEEK_CUR)  # fails for pipes and sockets
+                    return True
+    return False
+
+
+@contextmanager
+def descriptors_silenced() -> Iterator[None]:
+    """Let what is written to descriptors 1 and 2 vanish."""
+    kept = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        flush_stdio()
+        for fd, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, fd)
+            os.close(copy)
+        os.close(nowhere)

@@ -1,0 +1,65 @@
+"""``sys.stdout`` and ``sys.stderr`` of the code. Runs in the child, in any thread, and in its forked workers.
+
+Law of the file: text goes to the host as messages, in program order with everything else; but a *forked* process
+is another program, so it writes whole lines to descriptor 1 or 2, which the host reads too.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+
+from ipytimeout.child.channel import Channel
+
+
+class OutStream(io.TextIOBase):
+    """A text stream whose text appears in the cell."""
+
+    encoding = "UTF-8"
+
+    def __init__(self, channel: Channel, name: str) -> None:
+        super().__init__()
+        self._channel = channel
+        self._name = name
+        self._fd = {"stdout": 1, "stderr": 2}[name]
+        self._unfinished = ""  # of a line, in a forked process
+
+    @property
+    def name(self) -> str:
+        return f"<{self._name}>"
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text)}")
+        if os.getpid() != self._channel.pid:
+            self._write_forked(text)
+        elif text:
+            self._channel.write(self._name, text)
+        return len(text)
+
+    def flush(self) -> None:
+        if os.getpid() != self._channel.pid:
+            unfinished, self._unfinished = self._unfinished, ""
+            self._write_descriptor(unfinished)
+        else:
+            self._channel.flush()
+
+    def _write_forked(self, text: str) -> None:
+        """Write whole lines, so that those of several workers do not mix."""
+        lines, newline, self._unfinished = (self._unfinished + text).rpartition("\n")
+        if newline:
+            self._write_descriptor(lines + newline)
+
+    def _write_descriptor(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(self._fd, data) :]

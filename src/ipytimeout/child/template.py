@@ -1,0 +1,172 @@
+"""The clean process that has imported what the notebook has imported, and forks children. Runs in the template.
+
+Law of the file: it imports and never runs user code, so that its copies are safe: a process that has *used*
+OpenMP, polars or torch hangs when it is forked. It has one thread; where an import starts native threads that do
+not survive a fork, it says so and forks no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import NoReturn
+
+from ipytimeout.child.main import Child
+from ipytimeout.wire.framing import Decoder, encode
+from ipytimeout.wire.messages import Fork, Forked, Message, Preload, Settle
+from ipytimeout.wire.state import apply_state, read_state
+
+#: Native threads, by the start of their name, that a fork may lose: jemalloc makes its own anew, and polars'
+#: cleaner of spilled files has nothing to do in a process that has run no query.
+_DISPENSABLE = ("jemalloc_bg_thd", "polars-")
+_DESCRIPTORS = 5
+_PR_SET_PDEATHSIG = 1
+
+
+def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
+    """Be the template of the host at the other end of the channel until it closes."""
+    os.close(status_fd)  # a template is no run: it has no clock and no stack to show
+    os.close(stack_fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Template(socket.socket(fileno=channel_fd)).serve()
+    os._exit(0)
+
+
+class Template:
+    def __init__(self, host: socket.socket) -> None:
+        self._host = host
+        self._child = Child()
+        self._warden = os.getppid()
+        self._decoder = Decoder()
+        self._descriptors: list[int] = []
+        #: How many threads this process may have: its own, and those that survive a fork.
+        self._threads = 1
+        #: Why nothing is forked any more.
+        self._unclean = ""
+
+    def serve(self) -> None:
+        """Import and fork as the host asks, until it is gone."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._host, 1 << 16, 64)
+            self._descriptors += descriptors
+            if not data:
+                return
+            for message in self._decoder.feed(data):
+                self._do(message)
+
+    def _do(self, message: Message) -> None:
+        match message:
+            case Settle():
+                self._child.settle_in(message)
+                self._warm_up()
+            case Preload(modules, environ, sys_path):
+                state = read_state()
+                apply_state(type(state)(state.cwd, environ, sys_path))
+                with self._child.quietly():
+                    for name in modules:
+                        self._import(name)
+                self._warm_up()
+            case Fork():
+                mine, self._descriptors = self._descriptors[:_DESCRIPTORS], self._descriptors[_DESCRIPTORS:]
+                answer = self._fork(mine)
+                for descriptor in mine:
+                    os.close(descriptor)
+                self._host.sendall(b"".join(bytes(part) for part in encode(answer)))
+            case _:
+                raise ValueError(f"a template is not sent {type(message).__name__}")
+
+    def _import(self, name: str) -> None:
+        if name in sys.modules or self._unclean:
+            return
+        with contextlib.suppress(BaseException):  # what it raises, the host has seen long ago
+            importlib.import_module(name)
+        if threading.active_count() > 1:
+            self._unclean = f"importing {name} started a thread"
+        elif _count_threads() > self._threads:
+            self._threads = 1 + _count_openblas()
+            if _count_threads() > self._threads:
+                self._unclean = f"importing {name} started native threads"
+
+    def _warm_up(self) -> None:
+        """Pay for the first use of a library once, in its own code only; then keep the collector off what is here."""
+        with self._child.quietly():
+            if "pandas" in sys.modules and not self._unclean:
+                with contextlib.suppress(Exception):
+                    sys.modules["pandas"].DataFrame({"a": [1]})._repr_html_()
+        gc.collect()
+        gc.freeze()
+
+    def _fork(self, descriptors: list[int]) -> Forked:
+        if not self._unclean and _count_threads() > self._threads:
+            self._unclean = "a library that the notebook has imported started threads"
+        if self._unclean:
+            return Forked(0, self._unclean)
+        read, write = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the threads that there are survive a fork
+            middle = os.fork()
+            if middle == 0:
+                # The child's parent is to be the warden, to which an orphan goes: so this process ends at once.
+                pid = os.fork()
+                if pid == 0:
+                    self._become_child(descriptors, (read, write))
+                os.write(write, str(pid).encode())
+                os._exit(0)
+        os.close(write)
+        pid = int(os.read(read, 32) or b"0")
+        os.close(read)
+        os.waitpid(middle, 0)
+        return Forked(pid, "" if pid else "the template could not fork")
+
+    def _become_child(self, descriptors: list[int], close: tuple[int, int]) -> NoReturn:
+        try:
+            stdout, stderr, channel, status, stack = descriptors
+            os.setsid()
+            os.dup2(stdout, 1)
+            os.dup2(stderr, 2)
+            for descriptor in (stdout, stderr, *close, self._host.detach()):
+                os.close(descriptor)
+            gc.enable()
+            _reseed()
+            while os.getppid() != self._warden:  # as soon as the process between is gone
+                time.sleep(0.0002)
+            if sys.platform == "linux":
+                # From here on the parent is the warden, which has one thread: this signal means that it is dead.
+                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            self._child.attach(channel, status, stack)
+            self._child.live()
+        finally:
+            os._exit(70)
+
+
+def _count_threads() -> int:
+    """Return how many threads this process has, those of native libraries too."""
+    count = 0
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:
+            count += not file.read().startswith(_DISPENSABLE)
+    return count
+
+
+def _count_openblas() -> int:
+    """Return how many threads OpenBLAS keeps: it stops and restarts them around a fork (pthread_atfork)."""
+    from threadpoolctl import threadpool_info
+
+    return sum(max(0, info["num_threads"] - 1) for info in threadpool_info() if info["internal_api"] == "openblas")
+
+
+def _reseed() -> None:
+    """Let no two children draw the same random numbers; the host's own state comes with the run."""
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()

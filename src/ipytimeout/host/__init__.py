@@ -1,0 +1,1 @@
+"""What runs in the user's process: a kernel, a terminal, a script."""

@@ -1,0 +1,166 @@
+"""Changes → the namespace, all or nothing. In the user's process, in the thread that runs the cell.
+
+``prepare`` does everything that can fail or run the notebook's code: it unpickles, on new objects, and makes a list
+of swaps. ``apply`` only swaps: slots of built-in objects, then names.
+
+Law of the file: until ``apply`` nothing of the notebook has changed; after it, everything has, or nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ipytimeout.wire import kinds
+from ipytimeout.wire.facets import Swap
+from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.pickling import (
+    CHANGES,
+    EXCEPTION,
+    RESULT,
+    CannotRebuild,
+    ObjectTable,
+    Reader,
+    collector_paused,
+    plain_reason,
+    staged,
+    warnings_held,
+)
+
+__all__ = ["CannotRebuild", "Commit", "prepare"]
+
+
+class Commit:
+    """Everything a run leaves, rebuilt and ready to be put in place.
+
+    ``left_behind`` names what cannot be restored in place, each with its reason; it is complete after ``prepare``.
+    """
+
+    def __init__(self, namespace: dict[str, object]) -> None:
+        self._namespace = namespace
+        self._swaps: list[Swap] = []
+        self._names: dict[str, object] = {}
+        self._deleted: list[str] = []
+        self.has_result = False
+        self.result: object = None
+        self.exception: BaseException | None = None
+        #: Why there is no ``exception`` although the code raised one; "" otherwise.
+        self.exception_reason = ""
+        self.left_behind: dict[str, str] = {}
+
+    @property
+    def changed(self) -> int:
+        """How many changes in place there are."""
+        return len(self._swaps)
+
+    @property
+    def names(self) -> list[str]:
+        """The names that are bound or deleted."""
+        return [*self._names, *self._deleted]
+
+    def apply(self) -> None:
+        """Put everything in place. An interrupt waits until it is done; an error undoes what was done."""
+        namespace = self._namespace
+        missing: Any = object()
+        # Whatever is replaced lives until the end: no __del__ of the notebook runs in between.
+        old = {name: namespace.get(name, missing) for name in self.names}
+        with _interrupts_held(), collector_paused():
+            done = 0
+            try:
+                for swap in self._swaps:
+                    done += 1
+                    swap.do()
+                namespace.update(self._names)
+                for name in self._deleted:
+                    namespace.pop(name, None)
+            except BaseException:
+                for swap in reversed(self._swaps[:done]):
+                    with contextlib.suppress(Exception):
+                        swap.undo()
+                for name, value in old.items():
+                    if value is missing:
+                        namespace.pop(name, None)
+                    else:
+                        namespace[name] = value
+                raise
+        self._swaps.clear()
+
+
+def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: ObjectTable) -> Commit:
+    """Rebuild what ``child.changes`` collected. The namespace and its objects are not changed yet.
+
+    Raises:
+        CannotRebuild: A part cannot be unpickled here. Ask the child again, with ``Resend(without={name: reason})``
+            and the ``name`` and ``reason`` of the error, added to those of earlier tries.
+    """
+    size, dicts, names, deleted, refusal = pickle.loads(buffers[0])
+    if size != len(table):
+        raise CannotRebuild(None, "the child answered to another namespace")
+    known = [*table.objects, *(vars(table.objects[number]) for number in dicts)]
+    with collector_paused(), warnings_held():
+        try:
+            parts = _read(buffers, namespace, known, names)
+        except CannotRebuild as error:
+            if not isinstance(error.__cause__, NameError):
+                raise
+            # The notebook's code that rebuilds an object needs another name that is only just coming back.
+            with staged(namespace) as stage:
+                parts = _read(buffers, namespace, known, names, stage)
+        commit = Commit(namespace)
+        commit._deleted = deleted
+        commit.exception_reason = refusal
+        for name, value in parts.items():
+            if name.startswith(CHANGES):
+                for number, deltas in value:
+                    _prepare_object(commit, table.objects[number], deltas)
+            elif name == RESULT:
+                commit.has_result, commit.result = True, value
+            elif name == EXCEPTION:
+                commit.exception = value
+            else:
+                commit._names[name] = value
+    commit._swaps.sort(key=lambda swap: swap.turn)
+    return commit
+
+
+def _read(
+    buffers: Sequence[Buffer],
+    namespace: dict[str, object],
+    known: Sequence[object],
+    names: list[str],
+    stage: Callable[[str, object], None] = lambda name, value: None,
+) -> dict[str, Any]:
+    reader = Reader(buffers[1], buffers[2:], namespace, known)
+    parts: dict[str, Any] = {}
+    for name in names:
+        parts[name] = reader.read(name)
+        if not name.startswith("\0"):
+            stage(name, parts[name])
+    return parts
+
+
+def _prepare_object(commit: Commit, obj: Any, deltas: list[tuple[str, object]]) -> None:
+    swaps: list[Swap] = []
+    try:
+        for code, delta in deltas:
+            swaps.append(kinds.FACETS[code].swap(obj, delta))
+    except Exception as error:
+        commit.left_behind[kinds.describe(obj, commit._namespace)] = plain_reason(error)
+    else:
+        commit._swaps += swaps
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,1 @@
+"""How a child is had. Runs in the user's process."""

@@ -1,0 +1,176 @@
+"""One child, seen from the host: its channel, its control socket at the warden, its output pipes.
+
+Runs in the thread that waits for the run. Nothing here blocks: ``wait`` is the only wait, on all descriptors
+at once. ``tell_warden`` may be called from any thread and from a signal handler: a frame to the warden is one
+``send`` of some hundred bytes, which the operating system does not split.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from ipytimeout.wire.framing import Decoder, encode
+from ipytimeout.wire.messages import Message, Stream
+
+_READ = 1 << 20
+_WRITE = 1 << 20
+
+
+class WardenDied:
+    """What ``Child.receive`` yields when the warden's end of the control socket closed."""
+
+
+Received: TypeAlias = Message | WardenDied
+
+
+class Child:
+    def __init__(self, channel: socket.socket, control: socket.socket, stdout: int, stderr: int) -> None:
+        self._channel = channel
+        self._control = control
+        self._pipes = {stdout: "stdout", stderr: "stderr"}
+        for descriptor in (channel.fileno(), control.fileno(), stdout, stderr):
+            os.set_blocking(descriptor, False)
+        self._decoder = Decoder()
+        self._control_decoder = Decoder()
+        self._outgoing: deque[memoryview] = deque()
+        self._utf8 = {name: _utf8_decoder() for name in self._pipes.values()}
+        self._poll = select.poll()
+        self._flags: dict[int, int] = {}
+        for descriptor in (channel.fileno(), control.fileno(), stdout, stderr):
+            self._watch(descriptor, select.POLLIN)
+        #: What the user should know about how this child was had; "" mostly.
+        self.note = ""
+        #: Bytes moved in either direction: a rising number is progress.
+        self.moved = 0
+
+    # ------------------------------------------------------------ out
+
+    def send(self, message: Message) -> None:
+        """Queue a message; it goes out while ``wait`` waits."""
+        self._outgoing.extend(memoryview(part).cast("B") for part in encode(message))
+        self._write()
+
+    def tell_warden(self, message: Message) -> None:
+        """Send the warden a message; a warden that is gone is noticed by ``receive``."""
+        with contextlib.suppress(OSError):
+            self._control.send(b"".join(encode(message)))
+
+    @property
+    def sending(self) -> bool:
+        """Whether something queued is not yet out."""
+        return bool(self._outgoing)
+
+    # ------------------------------------------------------------ in
+
+    def wait(self, timeout: float | None) -> list[int]:
+        """Wait until something arrives, can be sent, or ``timeout`` seconds have passed; return what is ready."""
+        return [fd for fd, _ in self._poll.poll(None if timeout is None else timeout * 1000)]
+
+    def receive(self, ready: list[int]) -> Iterator[Received]:
+        """Send and read what can be without waiting; yield what arrived, output before the end of a run."""
+        if self._channel.fileno() in ready:
+            self._write()
+        for descriptor in ready:
+            if descriptor in self._pipes:
+                yield from self._read_pipe(descriptor)
+        if self._channel.fileno() in ready:
+            yield from self._read_channel()
+        if self._control.fileno() in ready:
+            yield from self._read_control()
+
+    def rest(self) -> Iterator[Message]:
+        """Yield what is still in the channel and the pipes of a child that is gone, with half lines too."""
+        for descriptor in list(self._pipes):
+            while descriptor in self._flags and (streams := list(self._read_pipe(descriptor))):
+                yield from streams
+        for descriptor, name in self._pipes.items():
+            if text := self._utf8[name].decode(b"", final=True):
+                yield Stream(name, text)
+            self._unwatch(descriptor)
+        while self._channel.fileno() in self._flags and (messages := list(self._read_channel())):
+            yield from messages
+
+    def close(self) -> None:
+        """Let go of the run: the warden ends whatever is left of it."""
+        self._control.close()
+        self._channel.close()
+        for descriptor in self._pipes:
+            os.close(descriptor)
+        self._pipes = {}
+
+    # ------------------------------------------------------------ I/O
+
+    def _write(self) -> None:
+        while self._outgoing:
+            try:
+                count = self._channel.send(self._outgoing[0][:_WRITE])
+            except BlockingIOError:
+                break
+            except OSError:  # the child is gone; the warden says how
+                self._outgoing.clear()
+                break
+            self.moved += count
+            if count == self._outgoing[0].nbytes:
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = self._outgoing[0][count:]
+        if self._channel.fileno() in self._flags:
+            self._watch(self._channel.fileno(), select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+
+    def _read_channel(self) -> Iterator[Message]:
+        try:
+            count = self._channel.recv_into(self._decoder.target())
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if count == 0:
+            self._unwatch(self._channel.fileno())
+            return
+        self.moved += count
+        yield from self._decoder.advance(count)
+
+    def _read_control(self) -> Iterator[Received]:
+        try:
+            data = self._control.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._unwatch(self._control.fileno())
+            yield WardenDied()
+            return
+        yield from self._control_decoder.feed(data)
+
+    def _read_pipe(self, descriptor: int) -> Iterator[Stream]:
+        try:
+            data = os.read(descriptor, _READ)
+        except BlockingIOError:
+            return
+        if not data:
+            self._unwatch(descriptor)
+            return
+        name = self._pipes[descriptor]
+        if text := self._utf8[name].decode(data):
+            yield Stream(name, text)
+
+    def _watch(self, descriptor: int, flags: int) -> None:
+        if self._flags.get(descriptor) != flags:
+            self._flags[descriptor] = flags
+            self._poll.register(descriptor, flags)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if self._flags.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+
+def _utf8_decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")

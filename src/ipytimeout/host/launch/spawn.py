@@ -1,0 +1,81 @@
+"""``--start spawn``: a fresh interpreter, started ahead of time, kept as one idle spare, used once.
+
+Runs in any thread of the user's process. A spare costs no CPU while it waits; it ends with the host, because
+its warden does.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+
+from ipytimeout.host.launch.child import Child
+from ipytimeout.host.launch.plumbing import Plumbing
+from ipytimeout.host.launch.warden import PACKAGE_PARENT, Warden, get_warden
+from ipytimeout.wire.messages import Settle, Start
+
+#: All children of one host order their sets of strings in the same way, though not as the host does.
+_HASH_SEED = str(random.SystemRandom().randrange(1, 1 << 32))
+
+
+class SpawnLauncher:
+    """Start children as fresh interpreters. One instance per host process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spare: tuple[Child, Warden, Settle] | None = None
+
+    def prepare(self, settle: Settle) -> None:
+        """Have a spare for the next run, unless there is one."""
+        with self._lock:
+            if self._spare is None:
+                warden = get_warden()
+                self._spare = start_interpreter(warden, settle), warden, settle
+
+    def take(self, settle: Settle) -> Child:
+        """Return a child that has been sent ``settle``, or one like it, and that nobody else has used."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            child, warden, settled = spare
+            if warden.alive and settled.shell == settle.shell and settled.kernel == settle.kernel:
+                return child
+            child.close()
+        return start_interpreter(get_warden(), settle)
+
+
+def start_interpreter(warden: Warden, settle: Settle) -> Child:
+    """Have the warden start a fresh interpreter as a child."""
+    with Plumbing() as pipes:
+        start = Start(
+            argv=interpreter("from ipytimeout.child.main import main"),
+            environ=start_environ(),
+            cwd=_cwd(),
+        )
+        null = pipes.null()
+        control = warden.send(start, [null, pipes.stdout[1], pipes.stderr[1], pipes.channel[1].fileno()])
+        child = pipes.child(control)
+    child.send(settle)
+    return child
+
+
+def start_environ() -> dict[str, str]:
+    """Return the environment in which an interpreter is started."""
+    return {"PYTHONHASHSEED": _HASH_SEED, **os.environ}
+
+
+def interpreter(main: str) -> list[str]:
+    """Return the command line of a fresh interpreter like this one, for a ``main`` of ``ipytimeout.child``."""
+    boot = f"import sys; sys.path.append(sys.argv[1]); {main}; main(*map(int, sys.argv[2:]))"
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
+    return [sys.executable, *flags, "-c", boot, PACKAGE_PARENT, "{channel}", "{status}", "{stack}"]
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return "/"

@@ -1,0 +1,96 @@
+"""The host's handle on its warden. Any thread of the user's process may use it.
+
+Law of the file: one warden per process, started at first use.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import ipytimeout
+from ipytimeout.wire.framing import encode
+from ipytimeout.wire.messages import Adopt, Start
+
+#: The directory that holds this package: a fresh interpreter appends it to its path.
+PACKAGE_PARENT = str(Path(ipytimeout.__file__).resolve().parent.parent)
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); from ipytimeout.warden.main import main; "
+    "main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class Warden:
+    """A running warden process. ``send`` gives it a child to start or to adopt."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # -I and -S: nothing of the user's environment, no site-packages: it stays small and its own.
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _BOOT, PACKAGE_PARENT, str(theirs.fileno()), str(self.owner)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                cwd="/",
+            )
+        self._socket = ours
+        self._sending = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.owner == os.getpid() and self._process.poll() is None
+
+    def send(self, message: Start | Adopt, descriptors: list[int]) -> socket.socket:
+        """Hand over a new child with its descriptors; return the run's own control socket."""
+        frame = b"".join(encode(message))
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, self._sending:
+                sent = socket.send_fds(self._socket, [frame], [theirs.fileno(), *descriptors])
+                self._socket.sendall(frame[sent:])
+        except BaseException:
+            ours.close()
+            raise
+        return ours
+
+    def close(self) -> None:
+        """Let the warden end everything and leave."""
+        if self.owner == os.getpid():
+            self._socket.close()
+            try:
+                self._process.wait(1)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+_lock = threading.Lock()
+_warden: Warden | None = None
+
+
+def get_warden() -> Warden:
+    """Return this process's warden, started now if there is none (or if it was killed)."""
+    global _warden
+    with _lock:
+        if _warden is None or not _warden.alive:
+            if _warden is None or _warden.owner != os.getpid():
+                atexit.register(_close)
+            _warden = Warden()
+        return _warden
+
+
+def _close() -> None:
+    if _warden is not None:
+        _warden.close()

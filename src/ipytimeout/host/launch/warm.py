@@ -1,0 +1,186 @@
+"""``--start warm``: a template that has imported what the notebook has imported forks a child in milliseconds.
+
+In any thread of the user's process. The template follows the notebook in the background: it is sent each newly
+imported library. One spare is forked ahead. Where the template cannot be kept clean, ``TemplateUnusable`` says
+why, and the run is spawned instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import threading
+
+from ipytimeout.host.launch.child import Child
+from ipytimeout.host.launch.plumbing import Plumbing
+from ipytimeout.host.launch.spawn import interpreter, start_environ
+from ipytimeout.host.launch.warden import Warden, get_warden
+from ipytimeout.wire.framing import Decoder, ProtocolError, encode
+from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle, Start
+
+#: So long the template may take to import what is new and to fork, in seconds; then the run is spawned.
+PATIENCE = 10.0
+
+
+class TemplateUnusable(Exception):
+    """The template cannot fork a child that works; the text says why."""
+
+
+class WarmLauncher:
+    """Fork children from one template. One instance per host process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._template: Template | None = None
+        #: A child that has been asked for ahead of time, and how many modules the template had been sent then.
+        self._spare: tuple[Request, int] | None = None
+        self.unusable = ""
+
+    def prepare(self, settle: Settle) -> None:
+        """Have the template follow the notebook, and a spare forked. Does not wait for either."""
+        with self._lock:
+            if not self.unusable:
+                self._ready(settle)
+
+    def take(self, settle: Settle) -> Child:
+        """Return a fresh child; wait for the template where it is not ready yet.
+
+        Raises:
+            TemplateUnusable: The template is not clean, died, or takes too long.
+        """
+        with self._lock:
+            if self.unusable:
+                raise TemplateUnusable(self.unusable)
+            self._ready(settle)
+            assert self._template is not None and self._spare is not None
+            (request, _), self._spare = self._spare, None
+            try:
+                return self._template.fetch(request)
+            except TemplateUnusable as error:
+                self._template.close()
+                self._template = None
+                if error.args and error.args[-1] is _FOR_GOOD:
+                    self.unusable = str(error.args[0])
+                raise
+
+    def _ready(self, settle: Settle) -> None:
+        template = self._template
+        if template is None or not template.fits(settle):
+            if self._spare is not None:
+                self._spare[0].abandon()
+            self._spare = None
+            if template is not None:
+                template.close()
+            template = self._template = Template(get_warden(), settle)
+        template.follow(settle)
+        if self._spare is not None and self._spare[1] != len(template.sent):
+            self._spare[0].abandon()  # it lacks what the notebook has imported since
+            self._spare = None
+        if self._spare is None:
+            self._spare = template.request(), len(template.sent)
+
+
+_FOR_GOOD = object()
+
+
+class Request:
+    """A child that the template has been asked to fork."""
+
+    def __init__(self, plumbing: Plumbing, status: int, stack: int) -> None:
+        self.plumbing = plumbing
+        #: The read ends, for the warden.
+        self.status, self.stack = status, stack
+
+    def abandon(self) -> None:
+        """The child, should it come, meets a closed channel and leaves."""
+        self.plumbing.close()
+
+
+class Template:
+    """A running template process."""
+
+    def __init__(self, warden: Warden, settle: Settle) -> None:
+        self._warden = warden
+        self._settle = settle
+        self._decoder = Decoder()
+        #: Modules that the template has been told to import.
+        self.sent: set[str] = set()
+        self._asked: list[Request] = []
+        self._answers: list[Forked] = []
+        self._channel, channel = socket.socketpair()
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            start = Start(interpreter("from ipytimeout.child.template import main"), start_environ(), "/")
+            self._control = warden.send(start, [null, null, null, channel.fileno()])
+        finally:
+            channel.close()
+            os.close(null)
+        self._send(dataclasses.replace(settle, preload=[]))
+
+    def fits(self, settle: Settle) -> bool:
+        """Whether the template lives and is like this host."""
+        mine = self._settle
+        return self._warden.alive and (mine.shell, mine.kernel) == (settle.shell, settle.kernel)
+
+    def follow(self, settle: Settle) -> None:
+        """Tell the template what the notebook has imported since."""
+        new = [name for name in settle.preload if name not in self.sent]
+        if new:
+            self.sent.update(new)
+            self._send(Preload(new, dict(os.environ), settle.sys_path))
+
+    def request(self) -> Request:
+        """Ask for a child; do not wait."""
+        plumbing = Plumbing()
+        try:
+            status, status_child = plumbing.pipe()
+            stack, stack_child = plumbing.pipe()
+            descriptors = [plumbing.stdout[1], plumbing.stderr[1], plumbing.channel[1].fileno()]
+            self._send(Fork(), [*descriptors, status_child, stack_child])
+        except BaseException:
+            plumbing.close()
+            raise
+        request = Request(plumbing, status, stack)
+        self._asked.append(request)
+        return request
+
+    def fetch(self, request: Request) -> Child:
+        """Wait until a child that was asked for is there, and hand it to the warden."""
+        with request.plumbing as plumbing:
+            while True:
+                answer = self._next_answer()
+                asked = self._asked.pop(0)
+                if asked is request:
+                    break
+            if not answer.pid:
+                raise TemplateUnusable(answer.reason, _FOR_GOOD)
+            control = self._warden.send(Adopt(answer.pid), [request.status, request.stack])
+            return plumbing.child(control)
+
+    def close(self) -> None:
+        self._channel.close()
+        self._control.close()
+
+    def _next_answer(self) -> Forked:
+        self._channel.settimeout(PATIENCE)
+        try:
+            while not self._answers:
+                data = self._channel.recv(1 << 16)
+                if not data:
+                    raise TemplateUnusable("the template process ended")
+                self._answers += [m for m in self._decoder.feed(data) if isinstance(m, Forked)]
+        except TimeoutError:
+            raise TemplateUnusable(f"the template was not ready after {PATIENCE:g} s") from None
+        except (OSError, ProtocolError) as error:
+            raise TemplateUnusable(f"the template process cannot be reached: {error}") from None
+        return self._answers.pop(0)
+
+    def _send(self, message: Message, descriptors: list[int] | None = None) -> None:
+        frame = b"".join(bytes(part) for part in encode(message))
+        self._channel.settimeout(None)
+        try:
+            sent = socket.send_fds(self._channel, [frame], descriptors) if descriptors else 0
+            self._channel.sendall(frame[sent:])
+        except OSError:
+            return  # it has ended; the next wait for an answer says so

@@ -1,0 +1,159 @@
+"""A child's message becomes the same Jupyter message, in this cell. Runs in the thread that waits for the run.
+
+Law of the file: everything goes through the user's own ``sys.stdout`` and the shell's own publishers, so that
+``%%capture``, ``Output`` widgets and the recording of outputs work as natively.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import getpass
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.messages import (
+    ClearOutput,
+    DisplayData,
+    Error,
+    ExecuteResult,
+    InputReply,
+    InputRequest,
+    Payload,
+    Stream,
+)
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+Output = Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload
+
+
+def write_stream(message: Stream) -> None:
+    """Write what the child wrote, to the stream of the same name."""
+    stream = sys.stderr if message.name == "stderr" else sys.stdout
+    if stream is None:  # pythonw, or a daemon that closed its streams
+        return
+    try:
+        stream.write(message.text)
+    except UnicodeEncodeError:  # lone surrogates, or a terminal that knows only ASCII
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        stream.write(message.text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def ask_user(request: InputRequest) -> InputReply:
+    """Ask through this process's own ``input`` or ``getpass``, whatever its front end makes of them.
+
+    An interrupt meanwhile ends the question, as natively, and the code gets it from there.
+    """
+    try:
+        with _native_interrupts():
+            answer = getpass.getpass(request.prompt) if request.password else builtins.input(request.prompt)
+    except (KeyboardInterrupt, Exception) as error:
+        return InputReply(str(error), type(error).__name__)
+    return InputReply(answer)
+
+
+@contextlib.contextmanager
+def _native_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+class PlainRelay:
+    """For a process without IPython: text goes to the streams, displays show their plain text."""
+
+    def show(self, message: Output) -> None:
+        match message:
+            case Stream():
+                write_stream(message)
+                if message.name == "stdout" and sys.stdout is not None:
+                    sys.stdout.flush()  # a pipe would otherwise hold back what the child had already sent
+            case DisplayData() | ExecuteResult():
+                if text := message.data.get("text/plain"):
+                    write_stream(Stream("stdout", f"{text}\n"))
+            case Error():
+                write_stream(Stream("stderr", "\n".join(message.traceback) + "\n"))
+            case ClearOutput() | Payload():
+                return
+
+    def ask(self, request: InputRequest) -> InputReply:
+        return ask_user(request)
+
+
+class ShellRelay:
+    """For a process with an IPython shell: a kernel or a terminal."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def show(self, message: Output) -> None:
+        shell: Any = self._shell
+        match message:
+            case Stream():
+                write_stream(message)
+            case DisplayData(data, metadata, transient, update):
+                shell.display_pub.publish(data, metadata, transient=transient, update=update)
+            case ClearOutput(wait):
+                sys.stdout.flush()
+                sys.stderr.flush()
+                shell.display_pub.clear_output(wait)
+            case ExecuteResult(data, metadata):
+                hook = shell.displayhook
+                hook.start_displayhook()
+                hook.write_output_prompt()
+                hook.write_format_data(data, metadata)
+                hook.log_output(data)
+                hook.finish_displayhook()
+            case Error(ename, evalue, traceback):
+                named = type(ename, (Exception,), {})
+                shell._showtraceback(named, named(evalue), traceback)
+            case Payload(payload):
+                shell.payload_manager.write_payload(payload)
+
+    def ask(self, request: InputRequest) -> InputReply:
+        return ask_user(request)
+
+
+def show_once(shell: InteractiveShell) -> None:
+    """Have the shell show no second time an error whose traceback the child has already shown.
+
+    Relayed at once, an error keeps its place among the displays (a half-drawn figure comes after it, as
+    natively); raised at the end as well, it makes the cell an error for nbclient and for *Run all*.
+    """
+    native = shell.showtraceback
+    if getattr(native, "shows_once", False):
+        return
+
+    def showtraceback(*args: Any, **kwargs: Any) -> None:
+        error = sys.exc_info()[1]
+        shown = getattr(error, _SHOWN, None)
+        if shown is None:
+            native(*args, **kwargs)
+        else:
+            shell._last_traceback = shown  # what ipykernel puts into the reply
+
+    showtraceback.shows_once = True  # type: ignore[attr-defined]
+    shell.showtraceback = showtraceback  # type: ignore[method-assign]
+
+
+def mark_shown(error: BaseException, traceback: list[str]) -> None:
+    """Mark an error as already shown, with this traceback."""
+    setattr(error, _SHOWN, traceback)
+
+
+def show_as(error: BaseException, traceback: list[str]) -> None:
+    """Have the shell show this traceback for an error, not where this package waited for it."""
+    error._render_traceback_ = lambda: traceback  # type: ignore[attr-defined]  # IPython's protocol
+
+
+_SHOWN = "_ipytimeout_shown"

@@ -1,0 +1,116 @@
+"""What a child needs to be like this process. Runs in the user's process, in the thread that starts a run."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.messages import Settle
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+#: What belongs to a kernel or a debugger, or starts threads or sockets at import: not for a child.
+_NOT_FOR_CHILDREN = {
+    "__main__",
+    "__mp_main__",
+    "_pydevd_bundle",
+    "debugpy",
+    "ipykernel",
+    "ipykernel_launcher",
+    "ipytimeout",
+    "jupyter_client",
+    "jupyter_core",
+    "pydevd",
+    "tornado",
+    "zmq",
+}
+#: Sources of the newest cells, for tracebacks; more would cost each run more than a line number is worth.
+_MAX_SOURCES = 1 << 20
+
+
+def settle_like_here(shell: InteractiveShell | None) -> Settle:
+    """Describe this process to a child that is to be like it."""
+    kernel = shell is not None and getattr(shell, "kernel", None) is not None
+    return Settle(
+        sys_path=list(sys.path),
+        argv=list(sys.argv),
+        preload=library_modules(),
+        shell=shell is not None,
+        kernel=kernel,
+        cell_directory=os.path.dirname(cell_filename(shell, "")) if kernel and shell is not None else "",
+    )
+
+
+def library_modules() -> list[str]:
+    """Return the modules of libraries that this process has imported, in its order; the user's own are left out.
+
+    A module of the user's is imported in each child anew: it may have changed on disk.
+    """
+    return [
+        name
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
+    ]
+
+
+def _is_library(module: ModuleType) -> bool:
+    if getattr(module, "__spec__", None) is None:
+        return False
+    file = getattr(module, "__file__", None)
+    return file is None or _is_in_library(file)
+
+
+@functools.lru_cache(maxsize=None)
+def _is_in_library(file: str) -> bool:
+    folders = {os.path.realpath(sysconfig.get_path(kind)) + os.sep for kind in ("stdlib", "purelib", "platlib")}
+    return os.path.realpath(file).startswith(tuple(folders))
+
+
+def cell_number(shell: InteractiveShell) -> int:
+    """Return the number of the cell that runs now; IPython 9 counts on before the cell runs, IPython 8 after."""
+    running: Any = getattr(shell.displayhook, "exec_result", None)
+    number: int | None = getattr(running, "execution_count", None)
+    return shell.execution_count if number is None else number
+
+
+def cell_filename(shell: InteractiveShell, code: str) -> str:
+    """Return what the shell would call this cell in a traceback."""
+    compiler: Any = shell.compile
+    name: str = compiler.get_code_name(code, code, cell_number(shell))
+    return name
+
+
+def cell_numbers(shell: InteractiveShell | None) -> dict[str, int]:
+    """Return the numbers of the cells by the names they have in tracebacks: the shell's own record, not a copy."""
+    numbers: dict[str, int] = getattr(shell.compile, "_filename_map", {}) if shell is not None else {}
+    return numbers
+
+
+def cell_sources(shell: InteractiveShell | None) -> dict[str, tuple[str, int]]:
+    """Return the source and the number of earlier cells, newest first until it is enough."""
+    sources: dict[str, tuple[str, int]] = {}
+    size = 0
+    for name, number in reversed(cell_numbers(shell).items()):
+        entry = linecache.cache.get(name)
+        if entry is not None and len(entry) == 4:
+            text = "".join(entry[2])
+            size += len(text)
+            if size > _MAX_SOURCES:
+                break
+            sources[name] = text, number
+    return sources
+
+
+def learn_sources(shell: InteractiveShell, sources: Mapping[str, tuple[str, int]]) -> None:
+    """Know the source of cells that run in a child: for tracebacks and ``inspect`` here."""
+    for name, (text, number) in sources.items():
+        cell_numbers(shell)[name] = number
+        if name not in linecache.cache:
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)

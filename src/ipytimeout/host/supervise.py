@@ -1,0 +1,160 @@
+"""Wait for one run: its output, its verdict, its end. Runs in the user's thread that started the run.
+
+Law of the file: one wait, on all descriptors of the run at once. Whatever the child says is handed to the
+relay at once and in order; what the warden says about the end is kept here. Decisions are the warden's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import Protocol
+
+from ipytimeout.host.launch.child import Child, WardenDied
+from ipytimeout.wire.messages import (
+    Asking,
+    Changes,
+    ClearOutput,
+    DisplayData,
+    EndBegun,
+    Error,
+    ExecuteResult,
+    Gone,
+    InputReply,
+    InputRequest,
+    Interrupt,
+    Message,
+    Payload,
+    Progress,
+    Running,
+    Started,
+    Stream,
+    Verdict,
+)
+
+#: The warden hears of progress at most so often, in seconds.
+_PROGRESS = 0.5
+#: So many characters of stderr are kept, to say with what a child died.
+_LAST_WORDS = 500
+
+
+class Relay(Protocol):
+    """Where the output of a child appears. Called in the thread that waits for the run."""
+
+    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
+        """Show one message of the child as the same message of this process."""
+
+    def ask(self, request: InputRequest) -> InputReply:
+        """Ask the user; the clock stands still meanwhile."""
+
+
+class WardenLost(Exception):
+    """The warden died, and with it every child."""
+
+
+class Supervision:
+    """One run, from the moment its child is at hand. A context manager: on leaving, nothing of the run stays."""
+
+    def __init__(self, child: Child, relay: Relay, on_running: Callable[[], None]) -> None:
+        self.child = child
+        self._relay = relay
+        self._on_running = on_running
+        self.started = False
+        self.running = False
+        self.begun: str | None = None
+        self.verdict: Verdict | None = None
+        self.changes: Changes | None = None
+        self.gone: Gone | None = None
+        self._stderr = ""
+        self._told = time.monotonic()
+        self._moved = 0
+
+    def __enter__(self) -> Supervision:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.child.close()
+
+    @property
+    def last_words(self) -> str:
+        """The last lines of stderr."""
+        return self._stderr.strip()
+
+    @property
+    def ended_by_itself(self) -> bool:
+        return self.verdict is not None and not self.verdict.cause
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Relay and take note until ``condition`` holds; raise ``WardenLost`` if it cannot any more."""
+        while not condition():
+            for message in self.child.receive(self.child.wait(None)):
+                self._take(message)
+            self._tell_progress()
+
+    def finish(self) -> None:
+        """Show the last output once everything of the run has ended."""
+        self.until(lambda: self.gone is not None)
+        for message in self.child.rest():
+            self._take(message)
+
+    def _take(self, message: Message | WardenDied) -> None:
+        match message:
+            case WardenDied():
+                if self.gone is None:
+                    raise WardenLost
+            case Stream("stderr", text):
+                self._stderr = (self._stderr + text)[-_LAST_WORDS:]
+                self._relay.show(message)
+            case Stream() | DisplayData() | ClearOutput() | ExecuteResult() | Error() | Payload():
+                self._relay.show(message)
+            case InputRequest():
+                self.child.tell_warden(Asking(True))
+                try:
+                    reply = self._relay.ask(message)
+                finally:
+                    self.child.tell_warden(Asking(False))
+                self.child.send(reply)
+            case Running():
+                self.running = True
+                self._on_running()
+            case Changes():
+                self.changes = message
+            case EndBegun(cause):
+                self.begun = cause
+            case Verdict():
+                self.verdict = message
+            case Gone():
+                self.gone = message
+            case Started():
+                self.started = True
+            case _:
+                raise ValueError(f"a child does not send {type(message).__name__}")
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if self.child.moved != self._moved and now - self._told > _PROGRESS:
+            self._moved, self._told = self.child.moved, now
+            self.child.tell_warden(Progress())
+
+
+@contextlib.contextmanager
+def interrupts_go_to(child: Child) -> Iterator[None]:
+    """While the main thread waits, hand the kernel's interrupt to the warden: what it means is decided there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hand_over(signum: int, frame: FrameType | None) -> None:
+        child.tell_warden(Interrupt())
+
+    before = signal.signal(signal.SIGINT, hand_over)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)

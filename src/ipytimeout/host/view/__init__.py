@@ -1,0 +1,1 @@
+"""What the user sees of a run. In the user's process."""

@@ -1,0 +1,244 @@
+"""``%%timeout`` and ``%timeout``: from the user's line to one call of ``host.run``. In the user's process, main thread.
+
+Law of the file: the code is never edited, expanded or split; only the line is read, by ``options.parse_line``. A
+mistake in it is a ``UsageError`` of one line, before anything has run.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+from types import FrameType
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic_arguments import MagicArgumentParser
+
+from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
+
+_DESCRIPTION = """\
+Run a cell, or one statement, in a process of its own that is ended after DURATION.
+
+A cell that ends by itself leaves what it would have left in the notebook. One that is timed out or cancelled leaves
+the notebook as if it had never run.
+"""
+
+_EXAMPLES = """\
+DURATION is seconds (5, 0.5), a number with units (500ms, 90s, 2m, 1h30m, 1d), {expression} or $name of the notebook,
+or inf. Options come before it; what follows it is the statement of the line magic, verbatim.
+
+Examples
+--------
+::
+
+    %%timeout 5
+    total = slow_sum(rows)            # ended after 5 seconds, with the notebook as it was
+
+    %%timeout --kill-after 10 --keep model {60 * minutes}
+    model.fit(X, y)
+
+    x = %timeout 2m download(url, '-p')
+"""
+
+
+def argument_parser() -> MagicArgumentParser:
+    """Make the parser that writes the help. It reads no line: it would take the statement's ``-p`` for an option."""
+    parser = MagicArgumentParser("timeout", description=_DESCRIPTION, epilog=_EXAMPLES)  # type: ignore[no-untyped-call]
+    for names, help_text, metavar in (
+        (("-k", "--kill-after"), "the grace period: from the interrupt to the kill; default 1 s", "DURATION"),
+        (("-q", "--quiet"), "no panel and no summary", None),
+        (("--keep",), "bring back these names only, separated by commas", "NAMES"),
+        (("--discard",), "bring nothing back", None),
+        (("--with",), "also send these names, beyond those that the code uses; * for all", "NAMES"),
+        (("--start",), "how the process is started: " + ", ".join(m.value for m in StartMethod), "METHOD"),
+        (("-h", "--help"), "show this text", None),
+    ):
+        if metavar is None:
+            parser.add_argument(*names, help=help_text, action="store_true")
+        else:
+            parser.add_argument(*names, help=help_text, metavar=metavar)
+    parser.add_argument("DURATION", help="how long the code may run")
+    parser.add_argument("statement", nargs="?", help="for the line magic: what to run; its value is returned")
+    return parser
+
+
+@magics_class
+class TimeoutMagics(Magics):
+    """The magics of this package."""
+
+    shell: InteractiveShell
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def timeout(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> object:
+        shell = self.shell
+        parsed, options = self._read(line, local_ns)
+        if options is None:
+            print(argument_parser().format_help())
+            return None
+        from ipytimeout.host.run import run_cell
+
+        if cell is not None:
+            if parsed.statement and not parsed.statement.startswith("#"):
+                raise UsageError(_misplaced(parsed.statement))
+            code = _as_written(shell, cell)
+            if code.strip():
+                run_cell(shell, code, options)
+            return None
+        _check_statement(shell, parsed.statement, local_ns)
+        value = run_cell(shell, parsed.statement, options, statement=True)
+        return None if _is_silenced(parsed.statement, sys._getframe()) else value
+
+    # What %timeout? and %%timeout? show.
+    timeout.__doc__ = argument_parser().format_help()
+
+    def _read(self, line: str, local_ns: dict[str, Any] | None) -> tuple[ParsedLine, RunOptions | None]:
+        """Read the line; no options when only help is wanted."""
+        shell = self.shell
+
+        def evaluate(expression: str) -> object:
+            # As IPython expands {expression}: in the scope of the caller, which for a cell is the notebook.
+            return eval(expression, shell.user_global_ns, shell.user_ns if local_ns is None else local_ns)
+
+        try:
+            parsed = parse_line(line)
+            return parsed, None if parsed.help else parsed.options(evaluate)
+        except OptionError as error:
+            raise UsageError(str(error)) from error
+
+
+def _misplaced(statement: str) -> str:
+    if statement.startswith("-"):
+        return f"options come before DURATION: write {statement.split(maxsplit=1)[0]} in front of it"
+    return f"the code of %%timeout begins on the next line, not after DURATION: {statement[:40]!r}"
+
+
+def _check_statement(shell: InteractiveShell, statement: str, local_ns: dict[str, Any] | None) -> None:
+    """Refuse what cannot run: no statement, or one that needs variables of the function it stands in."""
+    if not statement.strip():
+        raise UsageError("%timeout takes a statement, as in %timeout 5 f(x); for a whole cell write %%timeout 5")
+    if local_ns is None or local_ns is shell.user_ns or local_ns is shell.user_global_ns:
+        return
+    from ipytimeout.host.capture import names_of_code
+
+    used = names_of_code(statement, shell.transform_cell).names
+    locals_used = sorted(name for name in used if name in local_ns)
+    if locals_used:
+        raise UsageError(
+            f"%timeout does not see {', '.join(locals_used)}: a local variable of a function; "
+            "write run_with_timeout(seconds, f, ...) there"
+        )
+
+
+def _as_written(shell: InteractiveShell, cell: str) -> str:
+    """Return the body as the user wrote it: IPython adds a newline, and a cell's file name is a hash of its text."""
+    get_parent = getattr(shell, "get_parent", None)
+    if get_parent is None:
+        return cell
+    try:
+        raw = get_parent()["content"]["code"]
+    except (LookupError, TypeError):  # no request yet, or not of a cell
+        return cell
+    if not isinstance(raw, str):
+        return cell
+    first, newline, body = raw.lstrip("\r\n").partition("\n")
+    if newline and first.startswith("%%timeout") and _lines(cell) in (_lines(body), _lines(body + "\n")):
+        return body
+    return cell
+
+
+def _lines(text: str) -> list[str]:
+    """Split into lines, with lines of spaces as empty ones: IPython empties them on the way."""
+    return [line if line.strip() else "" for line in text.split("\n")]
+
+
+def _is_silenced(statement: str, frame: FrameType | None) -> bool:
+    """Whether the value would be displayed, and a ``;`` at the statement's end asks that it is not.
+
+    IPython's ``output_can_be_silenced`` would also lose the value of ``x = %timeout 5 f();``.
+    """
+    from IPython.core.displayhook import DisplayHook
+
+    if not DisplayHook.semicolon_at_end_of_expression(statement):  # type: ignore[no-untyped-call]
+        return False
+    while frame is not None and frame.f_code.co_name != "run_line_magic":
+        frame = frame.f_back
+    caller = frame.f_back if frame is not None else None
+    if caller is None:
+        return False
+    # The last expression of a cell is compiled so that its value goes to the display hook.
+    after = (i for i in dis.get_instructions(caller.f_code) if i.offset > caller.f_lasti and i.opname != "CACHE")
+    following = next(after, None)
+    return following is not None and "PRINT" in f"{following.opname} {following.argrepr}"
+
+
+# ---------------------------------------------------------------- loading
+
+
+class _Follower:
+    """Lets the next run's child be made ready in the background when a cell has imported something."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._modules = len(sys.modules)
+
+    def after_cell(self, result: object) -> None:
+        """Called by IPython after each cell, timed or not."""
+        if len(sys.modules) != self._modules:
+            from ipytimeout.host.run import get_ready
+
+            self._modules = len(sys.modules)
+            get_ready(self._shell)
+
+
+def _keep_empty_body(lines: list[str]) -> list[str]:
+    """Give a lone ``%%timeout`` line an empty line for a body: IPython refuses a cell magic without one."""
+    if len(lines) == 1 and lines[0].startswith("%%timeout") and not lines[0].rstrip().endswith("?"):
+        return [lines[0].rstrip("\r\n") + "\n", "\n"]
+    return lines
+
+
+#: Keeps it out of IPython's test whether a cell is complete: a terminal goes on asking for the body.
+_keep_empty_body.has_side_effects = True  # type: ignore[attr-defined]
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register ``%%timeout`` and ``%timeout``. Loading twice is harmless.
+
+    Raises
+    ------
+    UsageError
+        Where processes cannot be had as this package needs them: on Windows and in the browser.
+    """
+    if sys.platform == "win32":
+        raise UsageError("ipytimeout does not work on Windows; in WSL (Windows Subsystem for Linux) it does")
+    if sys.platform in ("emscripten", "wasi"):
+        raise UsageError("ipytimeout does not work in JupyterLite: a browser cannot start processes")
+    unload(shell)
+    from ipytimeout.host.relay import show_once
+    from ipytimeout.host.run import get_ready
+
+    show_once(shell)
+    follower = _Follower(shell)
+    shell.events.register("post_run_cell", follower.after_cell)
+    get_ready(shell)
+    shell.register_magics(TimeoutMagics)
+    shell.input_transformers_cleanup.append(_keep_empty_body)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back what ``load`` did; harmless when it did nothing."""
+    magics = shell.magics_manager
+    for kind in ("line", "cell"):
+        found = magics.magics[kind].get("timeout")
+        # By name: %autoreload may have made the class anew.
+        if type(getattr(found, "__self__", None)).__name__ == TimeoutMagics.__name__:
+            del magics.magics[kind]["timeout"]
+    magics.registry.pop(TimeoutMagics.__name__, None)
+    callbacks = shell.events.callbacks["post_run_cell"]
+    callbacks[:] = [c for c in callbacks if type(getattr(c, "__self__", None)).__name__ != _Follower.__name__]
+    transformers = shell.input_transformers_cleanup
+    transformers[:] = [t for t in transformers if getattr(t, "__qualname__", "") != _keep_empty_body.__qualname__]

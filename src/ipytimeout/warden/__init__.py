@@ -1,0 +1,1 @@
+"""What runs in the warden: one small process per host, standard library only, one thread."""

@@ -1,0 +1,347 @@
+"""The warden: parent of every child, owner of every deadline and of every kill.
+
+One process per host, standard library only, one thread, one wait on descriptors until the next monotonic
+moment that a run named. It needs neither the host's GIL nor the child's cooperation. Each run has a control
+socket of its own: when it closes, the run is ended; when the host's own socket closes, or the host dies,
+everything is ended and the warden leaves.
+
+This file only moves events and signals; what is to be done is decided in ``lifecycle``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import selectors
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from math import inf
+
+from ipytimeout.warden import lifecycle, tree
+from ipytimeout.warden.lifecycle import Action, ChildExited, CodeEnded, CodeStarted, Event, HostGone, Tick, TreeGone
+from ipytimeout.wire.framing import Decoder, ProtocolError, encode
+from ipytimeout.wire.messages import Adopt, EndBegun, Gone, Message, Start, Started, Verdict
+from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL
+
+#: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
+TRACKER_TIME = 0.2
+#: Between two looks at a tree that is being killed, in seconds.
+SWEEP = 0.002
+_STRANGERS = 64
+#: So much of what faulthandler wrote is kept.
+MAX_STACK = 1 << 20
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """One child, with its descriptors on the warden's side."""
+
+    pid: int
+    mark: int
+    control: socket.socket
+    status: int
+    stack: int
+    run: lifecycle.Run = field(default_factory=lifecycle.Run)
+    decoder: Decoder = field(default_factory=Decoder)
+    stack_text: bytes = b""
+    reaped: bool = False
+    #: When to look again at a tree that is being killed.
+    sweep_at: float = inf
+    #: When a resource tracker of the run is killed too.
+    trackers_until: float = 0.0
+    ended: dict[int, str] = field(default_factory=dict)
+
+
+class Warden:
+    def __init__(self, host: socket.socket, host_pid: int) -> None:
+        self.host = host
+        self.decoder = Decoder()
+        self.descriptors: list[int] = []
+        self.children: list[Child] = []
+        #: How orphans ended that no run is known for: one of them may be adopted when it is already dead.
+        self.strangers: dict[int, int] = {}
+        self.selector = selectors.DefaultSelector()
+        self.leaving = False
+        wakeup_read, wakeup_write = os.pipe()
+        os.set_blocking(wakeup_read, False)
+        os.set_blocking(wakeup_write, False)
+        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.selector.register(wakeup_read, selectors.EVENT_READ, self._reap)
+        self.wakeup = wakeup_read
+        self.selector.register(host, selectors.EVENT_READ, self._host_said)
+        if hasattr(os, "pidfd_open"):
+            # A forked worker of the notebook may hold the host's end of our socket open after its death.
+            try:
+                self.selector.register(os.pidfd_open(host_pid), selectors.EVENT_READ, self._host_died)
+            except OSError:
+                self.leaving = True
+
+    def run(self) -> None:
+        """Wait and act until the host is gone and nothing of any run is left."""
+        while not (self.leaving and not self.children):
+            if self.leaving:
+                for child in list(self.children):
+                    self._step(child, HostGone())
+            moments = [min(lifecycle.wake(c.run), c.sweep_at) for c in self.children]
+            wait = max(0.0, min(moments, default=inf) - time.monotonic())
+            for key, _ in self.selector.select(None if wait == inf else wait):
+                if self.selector.get_map().get(key.fileobj) is key:  # an earlier event may have closed it
+                    key.data()
+            for child in list(self.children):
+                self._step(child, Tick())
+                if time.monotonic() >= child.sweep_at:
+                    self._sweep(child)
+
+    # ------------------------------------------------------------ what arrives
+
+    def _host_died(self) -> None:
+        self.leaving = True
+
+    def _host_said(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.host, 1 << 16, 64)
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self.leaving = True
+            self.selector.unregister(self.host)
+            return
+        self.descriptors += descriptors
+        for message in self.decoder.feed(data):
+            match message:
+                case Start():
+                    self._start(message, *self._take_descriptors(5))
+                case Adopt(pid):
+                    self._adopt(pid, *self._take_descriptors(3))
+
+    def _take_descriptors(self, count: int) -> list[int]:
+        mine, self.descriptors = self.descriptors[:count], self.descriptors[count:]
+        return mine
+
+    def _control_said(self, child: Child) -> None:
+        try:
+            data = child.control.recv(1 << 16)
+            messages = child.decoder.feed(data)
+        except (OSError, ProtocolError):
+            data, messages = b"", []
+        for message in messages:
+            self._step(child, message)  # type: ignore[arg-type]  # only events of lifecycle are sent here
+        if not data:
+            self.selector.unregister(child.control)
+            self._step(child, HostGone())
+
+    def _status_said(self, child: Child) -> None:
+        try:
+            data = os.read(child.status, 64)
+        except BlockingIOError:
+            return
+        if not data:
+            self.selector.unregister(child.status)
+        for byte in data:
+            match byte:
+                case 0x52:  # "R"
+                    self._step(child, CodeStarted())
+                case 0x45:  # "E"
+                    self._step(child, CodeEnded())
+
+    def _stack_said(self, child: Child) -> None:
+        try:
+            data = os.read(child.stack, 1 << 16)
+        except BlockingIOError:
+            return
+        if not data:
+            self.selector.unregister(child.stack)
+        child.stack_text = (child.stack_text + data)[:MAX_STACK]
+
+    def _reap(self) -> None:
+        """Take note of every child that exited, also of orphans that came to us."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.wakeup, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in self.children:
+                child.sweep_at = min(child.sweep_at, 0.0) if child.sweep_at != inf else inf
+            known = [c for c in self.children if c.pid == pid]
+            if not known:
+                self.strangers[pid] = status
+                while len(self.strangers) > _STRANGERS:
+                    del self.strangers[next(iter(self.strangers))]
+            for child in known:
+                self._exited(child, status)
+
+    def _exited(self, child: Child, status: int) -> None:
+        child.reaped = True
+        self._drain(child)  # what it had said before it exited counts first
+        self._step(child, ChildExited(os.waitstatus_to_exitcode(status)))
+
+    def _drain(self, child: Child) -> None:
+        """Read what is already there of the status and stack pipes."""
+        for said, descriptor in ((self._status_said, child.status), (self._stack_said, child.stack)):
+            for _ in range(64):
+                if descriptor not in self.selector.get_map() or not _readable(descriptor):
+                    break
+                said(child)
+
+    # ------------------------------------------------------------ what is done
+
+    def _step(self, child: Child, event: Event) -> None:
+        child.run, actions = lifecycle.step(child.run, event, time.monotonic())
+        for action in actions:
+            self._act(child, action)
+
+    def _act(self, child: Child, action: Action) -> None:
+        cause = child.run.cause.value if child.run.cause is not None else ""
+        match action:
+            case Action.DUMP_STACK:
+                self._drain(child)
+                child.stack_text = b""
+                self._signal(child, STACK_SIGNAL)
+            case Action.RAISE:
+                self._signal(child, DEADLINE_SIGNAL)
+            case Action.INTERRUPT:
+                self._signal(child, signal.SIGINT)
+            case Action.TELL_BEGUN:
+                self._tell(child, EndBegun(cause))
+            case Action.JUDGE:
+                self._drain(child)
+                stack = child.stack_text.decode("utf-8", "replace")
+                self._tell(child, Verdict(cause, child.run.elapsed, child.run.returncode, stack))
+            case Action.KILL_TREE:
+                child.sweep_at = 0.0 if not self._kill(child) else time.monotonic() + SWEEP
+            case Action.TELL_GONE:
+                self._tell(child, Gone(list(child.ended.values())))
+                self._forget(child)
+
+    def _signal(self, child: Child, signum: int) -> None:
+        if not child.reaped:
+            tree.send(child.pid, signum)
+
+    def _tell(self, child: Child, message: Message) -> None:
+        with contextlib.suppress(OSError):  # a host that does not listen any more
+            child.control.send(b"".join(encode(message)))
+
+    def _sweep(self, child: Child) -> None:
+        """Look again at a tree that is being killed."""
+        if self._kill(child):
+            child.sweep_at = time.monotonic() + SWEEP
+        else:
+            child.sweep_at = inf
+            self._step(child, TreeGone())
+
+    def _kill(self, child: Child) -> bool:
+        """Kill what is left of a run's tree; tell whether anything was."""
+        now = time.monotonic()
+        roots = self._roots(child)
+        if roots == [child.pid] and not tree.children(child.pid):
+            members = roots if tree.runs_code(child.pid) else []
+            tree.send(child.pid, signal.SIGKILL)
+        else:
+            members = tree.freeze(roots)
+        for pid in members:
+            if tree.is_resource_tracker(pid):
+                child.trackers_until = child.trackers_until or now + TRACKER_TIME
+                if now < child.trackers_until:
+                    continue
+            elif pid != child.pid and pid not in child.ended:
+                child.ended[pid] = tree.describe(pid)
+            tree.send(pid, signal.SIGKILL)
+        return bool(members)
+
+    def _roots(self, child: Child) -> list[int]:
+        """Return the tops of a run's tree: its child, and the orphans that carry its mark, or nobody's."""
+        own = {c.pid for c in self.children if not c.reaped}
+        others = {c.mark for c in self.children if c is not child}
+        orphans = [p for p in tree.children(os.getpid()) if p not in own and tree.mark_of(p) not in others]
+        return ([] if child.reaped else [child.pid]) + orphans
+
+    def _start(
+        self, message: Start, control: int, stdin: int, stdout: int, stderr: int, channel: int
+    ) -> None:
+        """Fork and become the program that was asked for."""
+        status, status_child = os.pipe()
+        stack, stack_child = os.pipe()
+        mark = tree.new_mark()
+        pid = os.fork()
+        if pid == 0:
+            _become(message, mark, (stdin, stdout, stderr), channel, status_child, stack_child)
+        for descriptor in (stdin, stdout, stderr, channel, status_child, stack_child):
+            os.close(descriptor)
+        self._watch(Child(pid, mark, socket.socket(fileno=control), status, stack))
+
+    def _adopt(self, pid: int, control: int, status: int, stack: int) -> None:
+        """Take charge of a child that the template has forked, and that has become ours as an orphan."""
+        mark = tree.new_mark()
+        tree.brand(pid, mark)
+        child = Child(pid, mark, socket.socket(fileno=control), status, stack)
+        self._watch(child)
+        if pid in self.strangers:
+            self._exited(child, self.strangers.pop(pid))
+
+    def _watch(self, child: Child) -> None:
+        for descriptor in (child.control.fileno(), child.status, child.stack):
+            os.set_blocking(descriptor, False)
+        self.children.append(child)
+        self.selector.register(child.control, selectors.EVENT_READ, lambda: self._control_said(child))
+        self.selector.register(child.status, selectors.EVENT_READ, lambda: self._status_said(child))
+        self.selector.register(child.stack, selectors.EVENT_READ, lambda: self._stack_said(child))
+        self._tell(child, Started(child.pid))
+
+    def _forget(self, child: Child) -> None:
+        for file in (child.control, child.status, child.stack):
+            if file in self.selector.get_map():
+                self.selector.unregister(file)
+        child.control.close()
+        os.close(child.status)
+        os.close(child.stack)
+        self.children.remove(child)
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _become(message: Start, mark: int, standard: tuple[int, int, int], channel: int, status: int, stack: int) -> None:
+    """In the forked child: turn into the program that was asked for, or exit with 127."""
+    try:
+        os.setsid()  # the front end's interrupt goes to the kernel's whole process group
+        tree.die_with_parent()
+        tree.wear(mark)
+        tree.go_first(os.getpid())
+        for signum in signal.valid_signals():
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for number, descriptor in enumerate(standard):
+            os.dup2(descriptor, number, inheritable=True)
+        numbers = {"{channel}": channel, "{status}": status, "{stack}": stack}
+        for descriptor in numbers.values():
+            os.set_inheritable(descriptor, True)
+        with contextlib.suppress(OSError):  # a directory that is gone: the run's own state says where to be
+            os.chdir(message.cwd)
+        argv = [str(numbers.get(argument, argument)) for argument in message.argv]
+        os.execve(argv[0], argv, message.environ)
+    except BaseException as error:
+        os.write(2, f"ipytimeout: {message.argv[0]} could not be started: {error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def main(host_fd: int, host_pid: int) -> None:
+    """Be the warden of the host at the other end of ``host_fd`` until it is gone."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(signum, signal.SIG_IGN)
+    tree.become_subreaper()
+    sys.setswitchinterval(1)
+    Warden(socket.socket(fileno=host_fd), host_pid).run()

@@ -1,0 +1,206 @@
+"""Know and end a whole process tree. Runs in the warden's only thread.
+
+The law: a process belongs to a run when the run's child is its ancestor, or when it carries the run's mark.
+The warden is the subreaper, so an orphan of any run becomes the warden's own child; which run it came
+from is told by a mark that the kernel hands down through fork, exec and setsid: a soft limit of
+``RLIMIT_RTTIME``, which binds only real-time processes, set to a random number that is far too large to matter.
+
+Linux. Elsewhere there is no subreaper: the child's session and its living descendants are ended, best effort.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+
+LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PF_EXITING = 0x4
+_TRACKERS = (
+    b"from multiprocessing.resource_tracker import main",
+    b"from joblib.externals.loky.backend.resource_tracker import main",
+    b"from loky.backend.resource_tracker import main",
+)
+_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
+
+
+def become_subreaper() -> None:
+    """Have orphans of this process's descendants come to this process (prctl(2))."""
+    if _libc is not None and _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def die_with_parent() -> None:
+    """Have this process killed when its parent ends; sound only where the parent has one thread."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def new_mark() -> int:
+    """Return a number that no other run carries: microseconds of real-time CPU, some 35,000 years or more."""
+    return random.SystemRandom().randrange(1 << 60, 1 << 61)
+
+
+def wear(mark: int) -> None:
+    """Give this process and all its future descendants the mark."""
+    if LINUX:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+        if hard == resource.RLIM_INFINITY or hard > mark:
+            resource.setrlimit(resource.RLIMIT_RTTIME, (mark, hard))
+
+
+def brand(pid: int, mark: int) -> None:
+    """Give another process, which runs nothing yet, the mark and the rest that a child has."""
+    if LINUX:
+        import resource
+
+        with contextlib.suppress(OSError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_RTTIME)
+            if hard == resource.RLIM_INFINITY or hard > mark:
+                resource.prlimit(pid, resource.RLIMIT_RTTIME, (mark, hard))
+    go_first(pid)
+
+
+def go_first(pid: int) -> None:
+    """When the machine runs out of memory, let this process go before the kernel of the notebook does."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def mark_of(pid: int) -> int | None:
+    """Return the mark a process carries, or None where it cannot be asked."""
+    if not LINUX:
+        return None
+    import resource
+
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_RTTIME)[0]
+    except OSError:
+        return None
+
+
+def children(pid: int) -> list[int]:
+    """Return the living and the unreaped children of a process."""
+    if not LINUX:
+        return [child for child, parent in _ps() if parent == pid]
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                found.extend(map(int, file.read().split()))
+    except FileNotFoundError:
+        if not os.path.exists(f"/proc/{pid}"):
+            return found
+        return _children_by_scan(pid)
+    except OSError:  # it ended meanwhile
+        return found
+    return found
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield all descendants of a process, parents first."""
+    todo = children(pid)
+    seen = {pid}
+    while todo:
+        child = todo.pop()
+        if child not in seen:
+            seen.add(child)
+            yield child
+            todo.extend(children(child))
+
+
+def runs_code(pid: int) -> bool:
+    """Tell whether a process can still run a line of code.
+
+    A killed process with gigabytes takes long to go away, but runs nothing from the moment the kernel says
+    that it is exiting.
+    """
+    if not LINUX:
+        return any(child == pid for child, _ in _ps())
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_EXITING
+
+
+def describe(pid: int) -> str:
+    """Return a process's command line, cut to a line, with its number."""
+    if LINUX:
+        text = b" ".join(_arguments(pid)).decode("utf-8", "replace")
+    else:
+        text = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
+    text = " ".join(text.split())
+    return f"{text[:57] + '…' if len(text) > 58 else text or 'a process'} (pid {pid})"
+
+
+def is_resource_tracker(pid: int) -> bool:
+    """Tell whether this is a resource tracker of Python or loky: it removes shared memory when its run is gone.
+
+    Only an argument that is just that program counts: a run's own code may have the words in it too.
+    """
+    return any(argument.startswith(_TRACKERS) for argument in _arguments(pid))
+
+
+def _arguments(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(1 << 16).split(b"\0")
+    except OSError:
+        return []
+
+
+def send(pid: int, signum: int) -> None:
+    """Send a signal; a process that is gone is no error."""
+    try:
+        os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def freeze(roots: Iterable[int]) -> list[int]:
+    """Stop everything below and including ``roots``, until nothing new appears; return all that was found.
+
+    Without the stop a process that forks faster than we look would outrun the kill. Resource trackers are left
+    running: what they have to do is wanted.
+    """
+    found: dict[int, None] = {}
+    roots = list(roots)
+    while True:
+        new = [pid for root in roots for pid in (root, *descendants(root)) if pid not in found and runs_code(pid)]
+        if not new:
+            return list(found)
+        for pid in new:
+            found[pid] = None
+            if not is_resource_tracker(pid):
+                send(pid, signal.SIGSTOP)
+
+
+def _children_by_scan(pid: int) -> list[int]:
+    """For kernels without /proc/PID/task/TID/children."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found.append(int(name))
+    return found
+
+
+def _ps() -> list[tuple[int, int]]:
+    out = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True).stdout
+    return [(int(a), int(b)) for a, b in (line.split() for line in out.splitlines())]

@@ -1,0 +1,121 @@
+"""Classes by value: those that were made in the notebook, or inside a function. In both processes.
+
+A class is first made bare and then filled, because its methods lead back to it. Making it again must not have the
+effects that its definition had: hooks of the notebook (``__init_subclass__``, the ``__new__`` of a metaclass) ran
+when it was defined, and what they did is data, which travels as such.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cloudpickle
+
+#: What a new class has by itself, or what only describes how it was made.
+_OWN = frozenset(("__dict__", "__weakref__", "_abc_impl", "__annotations_cache__"))
+#: What a class must have from its first moment: ``typing.Generic`` looks at it, the layout depends on it.
+_AT_BIRTH = ("__module__", "__qualname__", "__slots__", "__orig_bases__")
+
+
+def by_reference(obj: Any) -> bool:
+    """Whether a function or class is found by its name in a module that the other process can import."""
+    module_name = getattr(obj, "__module__", None)
+    if not isinstance(module_name, str) or module_name == "__main__":
+        return module_name == "builtins"
+    module = sys.modules.get(module_name)
+    if module is None:
+        try:  # a library's class whose module was dropped from sys.modules, or was never there under this name
+            __import__(module_name)
+            module = sys.modules[module_name]
+        except Exception:
+            return False
+    found: Any = module
+    for part in obj.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+def is_by_value(cls: type) -> bool:
+    """Whether this class belongs to the notebook, so that it travels by value and may be changed in place."""
+    return bool(cls.__flags__ & _HEAP_TYPE) and not by_reference(cls)
+
+
+_HEAP_TYPE = 1 << 9
+
+
+def reduce_class(cls: type) -> Any:
+    if cls.__module__ == "builtins":
+        # NoneType and the like have no name in builtins: cloudpickle knows where to find them.
+        return cloudpickle.cloudpickle._class_reduce(cls)
+    if by_reference(cls):
+        return NotImplemented
+    if issubclass(cls, enum.Enum):
+        return cloudpickle.cloudpickle._dynamic_class_reduce(cls)
+    birth = {name: vars(cls)[name] for name in _AT_BIRTH if name in vars(cls)}
+    birth.setdefault("__qualname__", cls.__qualname__)
+    args = (type(cls), cls.__name__, cls.__bases__, birth)
+    return make_class, args, (class_attributes(cls), _registered(cls)), None, None, set_class_state
+
+
+def class_attributes(cls: type) -> dict[str, object]:
+    """Return what was assigned in the class: all of it but what each class has by itself."""
+    return {
+        name: value
+        for name, value in vars(cls).items()
+        if name not in _OWN and name not in _AT_BIRTH and not _is_slot(cls, value)
+    }
+
+
+def _is_slot(cls: type, value: object) -> bool:
+    return isinstance(value, types.MemberDescriptorType) and value.__objclass__ is cls
+
+
+def _registered(cls: type) -> list[type]:
+    if not isinstance(cls, abc.ABCMeta):
+        return []
+    registry = abc._get_dump(cls)[0]  # type: ignore[attr-defined]
+    return [sub for sub in (ref() for ref in registry) if sub is not None]
+
+
+def make_class(meta: type, name: str, bases: tuple[type, ...], birth: dict[str, Any]) -> type:
+    """Make the bare class, without the hooks of the notebook."""
+    maker = next(m for m in meta.__mro__ if not is_by_value(m))
+    with _hooks_muted(bases):
+        return maker.__new__(meta, name, bases, dict(birth))  # type: ignore[call-overload,no-any-return]
+
+
+def set_class_state(cls: type, state: tuple[dict[str, object], list[type]]) -> None:
+    attributes, registered = state
+    for name, value in attributes.items():
+        # Not the metaclass's own __setattr__: it may refuse, or count.
+        type.__setattr__(cls, name, value)
+    if "__firstlineno__" in attributes:  # assigning __module__ or __doc__ drops it
+        type.__setattr__(cls, "__firstlineno__", attributes["__firstlineno__"])
+    for sub in registered:
+        abc.ABCMeta.register(cls, sub)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _hooks_muted(bases: tuple[type, ...]) -> Iterator[None]:
+    hooks = {}
+    for base in bases:
+        for cls in base.__mro__:
+            if "__init_subclass__" in vars(cls) and is_by_value(cls):
+                hooks[cls] = vars(cls)["__init_subclass__"]
+    for cls in hooks:
+        type.__setattr__(cls, "__init_subclass__", classmethod(_no_hook))
+    try:
+        yield
+    finally:
+        for cls, hook in hooks.items():
+            type.__setattr__(cls, "__init_subclass__", hook)
+
+
+def _no_hook(cls: type, **kwargs: object) -> None:
+    return None

@@ -1,0 +1,68 @@
+"""pandas: frames, their memory, and what they share until the first write. In both processes; pandas is not imported.
+
+pandas copies on write: two frames may show one memory, and each knows it. A copy in another process does not, so
+memory that is shared this way is copied on the way; memory that numpy arrays show on purpose is not.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ipytimeout.wire.pickling import NamespacePickler
+
+#: Attributes of a frame that are bound to this very frame, or that it makes again when it needs them.
+NOT_SENT = frozenset(("_flags", "_item_cache", "_cacher", "_cache"))
+#: Attributes that say nothing about a frame or an index.
+CACHES = frozenset(("_item_cache", "_cacher", "_cache", "_id", "_references", "_engine", "_is_copy"))
+#: What frames are made of has no identity that a notebook could see: each frame is compared as a whole.
+INTERNALS = ("pandas.core.internals.", "pandas._libs.internals")
+
+
+def is_internal(cls: type) -> bool:
+    return cls.__module__.startswith(INTERNALS)
+
+
+def reduce_frame(frame: Any, pickler: NamespacePickler) -> Any:
+    """A DataFrame or Series, with its name, its attrs and whatever else was set on it."""
+    attributes = {name: value for name, value in vars(frame).items() if name not in NOT_SENT}
+    flags = {"allows_duplicate_labels": frame.flags.allows_duplicate_labels}
+    return copyreg.__newobj__, (type(frame),), (attributes, flags), None, None, set_frame  # type: ignore[attr-defined]
+
+
+def set_frame(frame: Any, state: tuple[dict[str, object], dict[str, bool]]) -> None:
+    attributes, flags = state
+    for name, value in attributes.items():
+        object.__setattr__(frame, name, value)
+    object.__setattr__(frame, "_flags", sys.modules["pandas"].Flags(frame, **flags))
+
+
+def reduce_series_manager(manager: Any, pickler: NamespacePickler) -> Any:
+    """The manager of a Series, whose own pickle knows nothing of its blocks."""
+    return make_series_manager, (type(manager), manager.blocks[0], manager.axes[0])
+
+
+def make_series_manager(cls: Any, block: Any, axis: Any) -> Any:
+    return cls(block, axis, verify_integrity=False)
+
+
+def reduce_block(block: Any, pickler: NamespacePickler) -> Any:
+    function, args, *rest = block.__reduce_ex__(5)
+    if block.refs.has_reference():
+        args = tuple(_copy(arg) if arg is block.values else arg for arg in args)
+    return function, args, *rest
+
+
+def reduce_index(index: Any, pickler: NamespacePickler) -> Any:
+    reduced = index.__reduce_ex__(5)
+    references = getattr(index, "_references", None)
+    if references is None or not references.has_reference():
+        return reduced
+    function, (cls, parts), *rest = reduced
+    return function, (cls, {**parts, "data": _copy(parts["data"])}), *rest
+
+
+def _copy(values: Any) -> Any:
+    return values.copy(order="K") if isinstance(values, sys.modules["numpy"].ndarray) else values.copy()

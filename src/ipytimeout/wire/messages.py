@@ -1,0 +1,389 @@
+"""The messages between host and child, and between host and warden. Pure data, in any process.
+
+Law of the file: a message is a frozen dataclass whose fields are JSON, but for ``buffers``, which travel
+beside it as bytes. Only our own child's pickles travel in ``buffers``; everything a front end will see is JSON.
+
+Messages of the child's output have the names and the fields of the Jupyter messaging protocol.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Json: TypeAlias = Any
+
+
+# ---------------------------------------------------------------- host → child
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """To a fresh child, once: what it needs to be like the host. It answers nothing."""
+
+    sys_path: list[str]
+    argv: list[str]
+    #: Modules to import ahead of the run, in this order; a failing one is passed over.
+    preload: list[str]
+    #: Whether the host has IPython: then the child has an InteractiveShell.
+    shell: bool
+    #: Whether the host is an ipykernel: then the shell looks like one to libraries that ask.
+    kernel: bool
+    #: Where the kernel pretends that its cells are stored; "" without a kernel.
+    cell_directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """To the template: import these modules too, in this order, in an environment like the host's."""
+
+    modules: list[str]
+    environ: dict[str, str]
+    sys_path: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """To the template: fork a child. With five descriptors: the child's stdout, stderr, channel, status, stack."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """What belongs to a process rather than to a namespace, and travels both ways."""
+
+    #: The working directory; "" where it is gone.
+    cwd: str
+    environ: dict[str, str]
+    sys_path: list[str]
+    #: The states of random generators, by the name of their module, where that is imported.
+    generators: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run one cell, or (``statement``) one statement whose value is wanted.
+
+    ``buffers``: the namespace, as ``wire.pickling`` dumped it: the pickle, then its out-of-band buffers.
+    """
+
+    code: str
+    statement: bool
+    execution_count: int
+    #: What tracebacks call this code; "" lets the child's shell choose.
+    filename: str
+    state: ProcessState
+    #: The source of earlier cells: file name → (text, number). Tracebacks and ``inspect`` need it.
+    sources: dict[str, tuple[str, int]]
+    #: Names that could not be sent, each with its reason; using one raises a NameError that says it.
+    refused: dict[str, str]
+    #: Whether nothing is to come back.
+    discard: bool
+    #: Names that are to come back; ``None``: all.
+    keep: list[str] | None
+    #: Whether to send the changes also after the deadline's interrupt.
+    partial: bool
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call one function.
+
+    ``buffers``: a namespace as in ``Execute``, dumped together with the function and its arguments
+    under the name ``CALL`` of ``wire.pickling``.
+    """
+
+    state: ProcessState
+    sources: dict[str, tuple[str, int]]
+    refused: dict[str, str]
+    discard: bool
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """The changes could not be rebuilt: send them again, one name only, or without some names."""
+
+    only: str | None
+    without: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InputReply:
+    """The answer to an InputRequest; or, by class name and text, the exception it ended with."""
+
+    value: str
+    error: str = ""
+
+
+# ---------------------------------------------------------------- child → host
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The namespace is rebuilt and the code starts now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayData:
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    transient: dict[str, Json]
+    update: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClearOutput:
+    wait: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteResult:
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """A traceback that the child's shell shows."""
+
+    ename: str
+    evalue: str
+    traceback: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A page (``x?``) or the next input (``%load``) for the front end."""
+
+    payload: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequest:
+    prompt: str
+    password: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The code has ended, and this is what it leaves. The last message, but for answers to Resend.
+
+    ``buffers``: what ``child.changes`` dumped: the pickle, then its out-of-band buffers; none with ``discard``.
+    """
+
+    #: Whether the code ended without an exception.
+    success: bool
+    #: The exception that ended the code: its class name, text and rendered traceback.
+    error: Error | None
+    #: Whether that was the interrupt that the warden raised at the deadline or on Cancel.
+    deadline_interrupt: bool
+    #: Whether that was a KeyboardInterrupt.
+    interrupted: bool
+    #: Names (or texts like "an item of rows") that stay behind, each with its reason.
+    left_behind: dict[str, str]
+    state: ProcessState | None
+    #: The source of cells that the run has made (nested ``run_cell``): file name → (text, number).
+    sources: dict[str, tuple[str, int]]
+    #: Where the exception was raised: the code's own frames, outermost first, as (file name, line, function).
+    frames: list[tuple[str, int, str]]
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """From the template: the child that was asked for; or, with ``pid`` 0, why there can be none."""
+
+    pid: int
+    reason: str
+
+
+# ---------------------------------------------------------------- host → warden
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a program in a session of its own, as an idle spare until ``Arm``.
+
+    With five descriptors: the warden's end of the run's own control socket, then stdin, stdout, stderr
+    and the channel of the child. ``argv`` may name the child's inherited descriptors as ``{channel}``,
+    ``{status}`` and ``{stack}``.
+    """
+
+    argv: list[str]
+    environ: dict[str, str]
+    cwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A child that the template has forked is the warden's from now on.
+
+    With three descriptors: the warden's end of the run's control socket, the read ends of status and stack pipe.
+    """
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """From now on the child is a run. All in seconds; ``timeout`` may be infinite."""
+
+    timeout: float
+    #: The grace period: from the interrupt to the kill.
+    grace: float
+    #: Sending and bringing back each end when nothing moved for so long.
+    stall: float
+    #: Whether the changes are wanted even when the deadline ended the code.
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Bytes have moved while sending or bringing back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The user interrupted the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The user clicked Cancel, or ``cancel()`` was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The user is asked something; the clock stands still while ``waiting``."""
+
+    waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The host has what it wants: end everything that is left."""
+
+
+# ---------------------------------------------------------------- warden → host
+
+
+class Cause(enum.Enum):
+    """Why a run did not end by itself."""
+
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    STALLED = "stalled"
+    DIED = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndBegun:
+    """The run is being ended, for this cause (a ``Cause``'s value)."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The code runs no more. ``cause`` is "" when it ended by itself."""
+
+    cause: str
+    #: Seconds from the first to the last line of the code, without the time the user was asked something.
+    elapsed: float
+    #: As ``Popen.returncode``, when the child is dead; else None.
+    returncode: int | None
+    #: What faulthandler wrote when the run was ended, or died: where the code was.
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Nothing of the run lives any more."""
+
+    #: What the child itself had left running, one text each: "sleep 60 (pid 4711)".
+    ended_processes: list[str]
+
+
+Message: TypeAlias = (
+    Settle
+    | Preload
+    | Fork
+    | Forked
+    | Adopt
+    | Execute
+    | Call
+    | Resend
+    | InputReply
+    | Running
+    | Stream
+    | DisplayData
+    | ClearOutput
+    | ExecuteResult
+    | Error
+    | Payload
+    | InputRequest
+    | Changes
+    | Start
+    | Arm
+    | Progress
+    | Interrupt
+    | Cancel
+    | Extend
+    | Asking
+    | Finish
+    | Started
+    | EndBegun
+    | Verdict
+    | Gone
+)
+
+_NESTED: dict[str, type] = {"state": ProcessState, "error": Error}
+_TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}  # type: ignore[attr-defined]
+
+
+def _plain(value: Any) -> Json:
+    return dataclasses.asdict(value) if isinstance(value, ProcessState | Error) else value
+
+
+def to_json(message: Message) -> tuple[dict[str, Json], Sequence[Buffer]]:
+    """Split a message into its JSON part and its buffers."""
+    content = {f.name: _plain(getattr(message, f.name)) for f in dataclasses.fields(message) if f.name != "buffers"}
+    return {"type": type(message).__name__, "content": content}, getattr(message, "buffers", ())
+
+
+def from_json(data: dict[str, Json], buffers: Sequence[Buffer]) -> Message:
+    """Rebuild a message. Raise ``ValueError`` for what is none: the other side is not our own program."""
+    try:
+        cls = _TYPES[data["type"]]
+        content = dict(data["content"])
+        for name in {f.name for f in dataclasses.fields(cls)} & _NESTED.keys():
+            if isinstance(content[name], dict):
+                content[name] = _NESTED[name](**content[name])
+        if buffers:
+            content["buffers"] = tuple(buffers)
+        message: Message = cls(**content)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a message of ipytimeout: {str(data)[:200]}") from error
+    return message

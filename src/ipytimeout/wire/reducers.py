@@ -1,0 +1,355 @@
+"""How things that pickle cannot, or should not as it does, are taken apart and put together again. In both processes.
+
+Each reducer gets the object and the pickler, and returns what ``__reduce_ex__`` would, or NotImplemented for "as
+usual", or raises ``Refused``. The functions that put together run in the receiving process and are found by name.
+
+Law of the file: what is put together is *the same kind of thing* as natively: a function has the notebook's live
+globals and shares its closure's cells, a view shows the memory of its base, an exception keeps its cause.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import pickle
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import cloudpickle
+
+from ipytimeout.wire import arrays, classes, frames, tensors
+
+if TYPE_CHECKING:
+    from ipytimeout.wire.pickling import NamespacePickler
+
+Reduced: TypeAlias = Any
+Reducer: TypeAlias = "Callable[[Any, NamespacePickler], Reduced]"
+
+class Refused(Exception):
+    """This cannot leave its process; the text says why, in plain words."""
+
+
+# ---------------------------------------------------------------- which reducer
+
+
+_BY_TYPE: dict[type, Reducer | None] = {}
+
+
+def find_reducer(cls: type) -> Reducer | None:
+    """Return the reducer for instances of exactly this class, or None for "as usual"."""
+    try:
+        return _BY_TYPE[cls]
+    except KeyError:
+        reducer = _classify(cls)
+        # Classes of the notebook come and go, and their methods change: only what stays is remembered.
+        if cls.__module__ != "__main__":
+            _BY_TYPE[cls] = reducer
+        return reducer
+
+
+def _classify(cls: type) -> Reducer | None:
+    if issubclass(cls, type):
+        return reduce_class
+    if issubclass(cls, BaseException):
+        return reduce_exception
+    for name, reducer in _BY_NAME.items():
+        if any(f"{base.__module__}.{base.__qualname__}" == name for base in cls.__mro__):
+            return reducer
+    if cls in cloudpickle.Pickler.dispatch_table:
+        return None
+    return None if changes_pickling(cls) else reduce_instance
+
+
+def changes_pickling(cls: type) -> bool:
+    """Whether instances are taken apart or put together in another way than by their attributes, as they are."""
+    return (
+        cls.__reduce_ex__ is not object.__reduce_ex__
+        or cls.__reduce__ is not object.__reduce__
+        or cls.__getstate__ is not object.__getstate__  # type: ignore[attr-defined]
+        or hasattr(cls, "__setstate__")
+        or hasattr(cls, "__getnewargs__")
+        or hasattr(cls, "__getnewargs_ex__")
+    )
+
+
+# ---------------------------------------------------------------- plain instances
+
+
+def reduce_instance(obj: Any, pickler: NamespacePickler) -> Reduced:
+    """Only an object whose ``__dict__`` somebody else holds too needs more than pickle does."""
+    try:
+        if sys.getrefcount(obj.__dict__) <= OWN_DICT:
+            return NotImplemented
+    except AttributeError:
+        return NotImplemented
+    function, args, *rest = obj.__reduce_ex__(5)
+    return (function, args, *rest[:3], _set_shared_dict)
+
+
+def _set_shared_dict(obj: Any, state: Any) -> None:
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes is not None:
+        obj.__dict__ = attributes
+    for name, value in (slots or {}).items():
+        object.__setattr__(obj, name, value)
+
+
+def _own_dict() -> int:
+    class Plain:
+        pass
+
+    obj: Any = Plain()
+    obj.attribute = 1
+    return sys.getrefcount(obj.__dict__)
+
+
+#: The reference count of a ``__dict__`` that nobody but its object holds, as an argument of ``getrefcount``.
+OWN_DICT = _own_dict()
+
+
+# ---------------------------------------------------------------- functions, cells, code
+
+
+class ModuleGlobals:
+    """Stands for the globals of an importable module in the stream."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> Reduced:
+        return module_globals, (self.name,)
+
+
+def module_globals(name: str) -> dict[str, Any]:
+    return vars(importlib.import_module(name))
+
+
+def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Reduced:
+    if classes.by_reference(func):
+        return NotImplemented
+    module = sys.modules.get(func.__globals__.get("__name__") or "")
+    namespace: Any = func.__globals__
+    if namespace is not pickler.namespace and module is not None and vars(module) is namespace:
+        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__))
+    state = {
+        "__qualname__": func.__qualname__,
+        "__module__": func.__module__,
+        "__doc__": func.__doc__,
+        "__defaults__": func.__defaults__,
+        "__kwdefaults__": func.__kwdefaults__,
+        "__annotations__": func.__annotations__,
+        "__dict__": func.__dict__,
+        "__type_params__": getattr(func, "__type_params__", ()),
+    }
+    args = (func.__code__, namespace, func.__name__, func.__closure__)
+    return make_function, args, state, None, None, set_function_state
+
+
+def make_function(
+    code: types.CodeType, namespace: dict[str, Any], name: str, closure: tuple[types.CellType, ...] | None
+) -> types.FunctionType:
+    return types.FunctionType(code, namespace, name, None, closure)
+
+
+def set_function_state(func: types.FunctionType, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        # Empty ones are what a new function has (and 3.11 has no __type_params__).
+        if name == "__dict__" or value not in (None, {}, ()):
+            setattr(func, name, value)
+        elif name in ("__module__", "__doc__"):
+            setattr(func, name, value)
+
+
+def reduce_cell(cell: types.CellType, pickler: NamespacePickler) -> Reduced:
+    # The contents are a state and not an argument: they may lead back to the cell.
+    try:
+        contents = (cell.cell_contents,)
+    except ValueError:
+        return types.CellType, ()
+    return types.CellType, (), contents, None, None, set_cell
+
+
+def set_cell(cell: types.CellType, contents: tuple[object]) -> None:
+    cell.cell_contents = contents[0]
+
+
+# ---------------------------------------------------------------- classes
+
+
+def reduce_class(cls: type, pickler: NamespacePickler) -> Reduced:
+    return classes.reduce_class(cls)
+
+
+# ---------------------------------------------------------------- exceptions
+
+
+#: Members of built-in exceptions that are no arguments; what a raised exception is bound to is none of them.
+_NOT_MEMBERS = frozenset(
+    ("args", "__dict__", "__traceback__", "__context__", "__cause__", "__suppress_context__", "obj")
+)
+
+
+def exception_members(error: BaseException) -> dict[str, object]:
+    """Return what the built-in classes of this exception keep beside ``args``: ``errno``, ``code``, ``name`` …"""
+    members = {}
+    for cls in type(error).__mro__:
+        if cls.__module__ != "builtins":
+            continue
+        for name, member in vars(cls).items():
+            if isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType) and name not in _NOT_MEMBERS:
+                try:
+                    members[name] = member.__get__(error)
+                except AttributeError:
+                    continue
+    return members
+
+
+def reduce_exception(error: BaseException, pickler: NamespacePickler) -> Reduced:
+    chain = (error.__cause__, error.__context__, error.__suppress_context__)
+    cls = type(error)
+    if _is_native(cls, "__reduce__") and _is_native(cls, "__reduce_ex__"):
+        state = (vars(error), exception_members(error), chain)
+        return make_exception, (cls, error.args), state, None, None, set_exception_state
+    function, args, *rest = error.__reduce_ex__(5)
+    state = (rest[0] if rest else None, None, chain)
+    return function, args, state, None, None, set_exception_state
+
+
+def _is_native(cls: type, name: str) -> bool:
+    return not isinstance(getattr(cls, name), types.FunctionType)
+
+
+def make_exception(cls: type[BaseException], args: tuple[object, ...]) -> BaseException:
+    """Make an exception without its own ``__init__``, which often takes other arguments than it passes on."""
+    error = cls.__new__(cls, *args)
+    for base in cls.__mro__:
+        if base.__module__ == "builtins":
+            try:
+                base.__init__(error, *args)  # type: ignore[misc]
+            except TypeError:
+                pass  # its members are set below
+            break
+    return error
+
+
+def set_exception_state(
+    error: BaseException, state: tuple[Any, dict[str, object] | None, tuple[Any, Any, bool]]
+) -> None:
+    attributes, members, (cause, context, suppress) = state
+    if members is None and attributes is not None:
+        error.__setstate__(attributes)
+    elif attributes:
+        vars(error).update(attributes)
+    for name, value in (members or {}).items():
+        try:
+            setattr(error, name, value)
+        except (AttributeError, TypeError):
+            continue  # read-only: it was an argument
+    error.__cause__, error.__context__ = cause, context
+    error.__suppress_context__ = suppress
+
+
+# ---------------------------------------------------------------- small things of the standard library
+
+
+def reduce_lru_cache(cached: Any, pickler: NamespacePickler) -> Reduced:
+    parameters = cached.cache_parameters()
+    return make_lru_cache, (cached.__wrapped__, parameters), dict(cached.__dict__), None, None, _set_attributes
+
+
+def make_lru_cache(function: Callable[..., object], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
+def _set_attributes(obj: Any, attributes: dict[str, object]) -> None:
+    vars(obj).update(attributes)
+
+
+def reduce_weakref(ref: weakref.ref[Any], pickler: NamespacePickler) -> Reduced:
+    target = ref()
+    if target is None:
+        return dead_reference, ()
+    return type(ref), (target,)
+
+
+class _Gone:
+    pass
+
+
+def dead_reference() -> weakref.ref[Any]:
+    return weakref.ref(_Gone())
+
+
+def reduce_weak_dict(obj: Any, pickler: NamespacePickler) -> Reduced:
+    return type(obj), (), None, None, iter(list(obj.items()))
+
+
+def reduce_weak_set(obj: Any, pickler: NamespacePickler) -> Reduced:
+    return type(obj), (list(obj),)
+
+
+def reduce_by_constructor(obj: Any, pickler: NamespacePickler) -> Reduced:
+    """A lock is made anew, and open: who holds it here does not hold it there."""
+    return _LOCKS[type(obj)], ()
+
+
+def refuse(what: str) -> Reducer:
+    def reducer(obj: Any, pickler: NamespacePickler) -> Reduced:
+        raise Refused(f"{what} cannot leave its process")
+
+    return reducer
+
+
+_LOCKS: dict[type, Callable[[], object]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+}
+
+
+# ---------------------------------------------------------------- the tables
+
+
+_BY_TYPE.update(
+    {
+        io.StringIO: None,
+        io.BytesIO: None,
+        types.FunctionType: reduce_function,
+        types.CellType: reduce_cell,
+        functools._lru_cache_wrapper: reduce_lru_cache,
+        weakref.ref: reduce_weakref,
+        weakref.WeakValueDictionary: reduce_weak_dict,
+        weakref.WeakKeyDictionary: reduce_weak_dict,
+        weakref.WeakSet: reduce_weak_set,
+        **{cls: reduce_by_constructor for cls in _LOCKS},
+        types.GeneratorType: refuse("a generator"),
+        types.CoroutineType: refuse("a coroutine"),
+        types.AsyncGeneratorType: refuse("an asynchronous generator"),
+        types.FrameType: refuse("a frame"),
+        types.TracebackType: refuse("a traceback"),
+    }
+)
+
+#: By the name of a class of the method resolution order, so that nothing is imported.
+_BY_NAME: dict[str, Reducer] = {
+    "numpy.ndarray": arrays.reduce_array,
+    "torch.Tensor": tensors.reduce_tensor,
+    "pandas.core.generic.NDFrame": frames.reduce_frame,
+    "pandas.core.internals.managers.SingleBlockManager": frames.reduce_series_manager,
+    "pandas.core.internals.blocks.Block": frames.reduce_block,
+    "pandas.Index": frames.reduce_index,
+    "pandas.core.indexes.base.Index": frames.reduce_index,
+    "threading.Thread": refuse("a thread"),
+    "subprocess.Popen": refuse("a running process"),
+    "multiprocessing.process.BaseProcess": refuse("a process"),
+    "concurrent.futures._base.Executor": refuse("an executor"),
+    "concurrent.futures._base.Future": refuse("a future"),
+    "_io._IOBase": refuse("an open file"),
+    "_socket.socket": refuse("a socket"),
+    "sqlite3.Connection": refuse("a database connection"),
+    "sqlite3.Cursor": refuse("a database cursor"),
+}

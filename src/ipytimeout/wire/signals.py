@@ -1,0 +1,25 @@
+"""The signals by which the warden speaks to the code's main thread. Pure data, in any process.
+
+Law of the file: the kernel delivers the lower-numbered of two pending real-time signals first, and
+``STACK_SIGNAL`` is the lower one, so that a stack that is asked for together with an interrupt shows where the
+code was, not where it went.
+
+Real-time signals, because programs and libraries use the two ``SIGUSR`` for themselves; from the upper half of
+them, because glibc, Go and the JVM take theirs from the lower end, and debuggers the last one.
+"""
+
+from __future__ import annotations
+
+import signal
+
+#: Raises ``DeadlineInterrupt`` in the child's main thread.
+DEADLINE_SIGNAL: int
+#: Makes the child's ``faulthandler`` write the stacks of all threads.
+STACK_SIGNAL: int
+
+if hasattr(signal, "SIGRTMAX"):
+    DEADLINE_SIGNAL = int(signal.SIGRTMAX) - 5
+    STACK_SIGNAL = int(signal.SIGRTMAX) - 6
+else:
+    DEADLINE_SIGNAL = int(signal.SIGUSR2)
+    STACK_SIGNAL = int(signal.SIGUSR1)

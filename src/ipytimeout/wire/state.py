@@ -1,0 +1,62 @@
+"""What belongs to a process rather than to a namespace: read here, applied there. In host and child, main thread.
+
+Law of the file: nothing is imported that is not imported already, and only what differs is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from ipytimeout.wire.messages import Json, ProcessState
+
+
+def read_state() -> ProcessState:
+    """Return the state of this process as it is now."""
+    try:
+        cwd = os.getcwd()
+    except OSError:  # it was removed
+        cwd = ""
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    return ProcessState(cwd, dict(os.environ), path, _read_generators())
+
+
+def apply_state(state: ProcessState) -> None:
+    """Make the state of this process that one."""
+    now = read_state()
+    if state.cwd and state.cwd != now.cwd:
+        with suppress(OSError):  # it is gone: the code finds that out as it would natively
+            os.chdir(state.cwd)
+    for name in now.environ.keys() - state.environ.keys():
+        os.environ.pop(name, None)
+    for name, value in state.environ.items():
+        if now.environ.get(name) != value:
+            os.environ[name] = value
+    if state.sys_path != now.sys_path:
+        sys.path[:] = state.sys_path
+    _apply_generators(state.generators, now.generators)
+
+
+def _read_generators() -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    if (random := sys.modules.get("random")) is not None:
+        version, words, gauss = random.getstate()
+        found["random"] = [version, list(words), gauss]
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        name, words, position, has_gauss, cached = numpy_random.get_state()
+        if name == "MT19937":  # numpy's own; another bit generator put in its place keeps its state
+            found["numpy.random"] = [name, words.tolist(), position, has_gauss, cached]
+    return found
+
+
+def _apply_generators(wanted: dict[str, Json], now: dict[str, Json]) -> None:
+    for name, state in wanted.items():
+        module = sys.modules.get(name)
+        if module is None or now.get(name) == state:
+            continue
+        if name == "random":
+            version, words, gauss = state
+            module.setstate((version, tuple(words), gauss))
+        else:
+            module.set_state(tuple(state))

@@ -1,0 +1,104 @@
+"""From verdict and report to outcome and exception: the table of endings."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from ipytimeout.exceptions import ChildDied, DeadlineExceeded, ForeignError, RunCancelled, RunError
+from ipytimeout.host import endings
+from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
+from ipytimeout.outcomes import Ending, Outcome
+from ipytimeout.wire.messages import Cause, Changes, Error, Verdict
+
+
+def changes(success: bool = True, interrupted: bool = False, deadline_interrupt: bool = False) -> Changes:
+    return Changes(success, None, deadline_interrupt, interrupted, {}, None, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("cause", "report", "ending"),
+    [
+        ("", changes(), Ending.FINISHED),
+        ("", changes(success=False), Ending.RAISED),
+        ("", changes(success=False, interrupted=True), Ending.INTERRUPTED),
+        ("timed out", changes(), Ending.TIMED_OUT),
+        ("timed out", None, Ending.TIMED_OUT),
+        ("stalled", None, Ending.TIMED_OUT),
+        ("cancelled", changes(success=False), Ending.CANCELLED),
+        ("interrupted", None, Ending.INTERRUPTED),
+        ("died", None, Ending.DIED),
+        ("died", changes(), Ending.DIED),
+    ],
+)
+def test_the_verdict_decides_and_then_the_report(cause: str, report: Changes | None, ending: Ending) -> None:
+    """Code that swallowed the deadline and reports success is timed out all the same."""
+    assert endings.outcome_of(Verdict(cause, 1.0, None, ""), report, 5.0, []).ending is ending
+
+
+def error(cause: Cause, returncode: int | None = None, **options: object) -> BaseException:
+    verdict = Verdict(cause.value, 1.5, returncode, "")
+    outcome = endings.outcome_of(verdict, None, 5.0, [])
+    settings = {"running": True, "place": "in f(), line 3", "stderr": "", **options}
+    return endings.error_of(outcome, verdict, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cause", "returncode", "kind", "words"),
+    [
+        (Cause.TIMED_OUT, None, DeadlineExceeded, "timed out after 5 s in f(), line 3"),
+        (Cause.STALLED, None, DeadlineExceeded, "bringing the results back made no progress for 10 s"),
+        (Cause.CANCELLED, None, RunCancelled, "cancelled after 1.5 s in f(), line 3"),
+        (Cause.INTERRUPTED, None, KeyboardInterrupt, "took no effect"),
+        (Cause.DIED, -11, ChildDied, "SIGSEGV"),
+        (Cause.DIED, 3, ChildDied, "exit code 3"),
+        (Cause.DIED, None, ChildDied, "died"),
+    ],
+)
+def test_each_error_says_what_happened_and_that_nothing_was_changed(
+    cause: Cause, returncode: int | None, kind: type[BaseException], words: str
+) -> None:
+    raised = error(cause, returncode)
+    assert type(raised) is kind
+    assert words in str(raised) and "nothing was changed in the notebook" in str(raised)
+
+
+def test_a_death_comes_with_its_last_words_and_its_code() -> None:
+    raised = error(Cause.DIED, 3, stderr="out of cheese")
+    assert isinstance(raised, ChildDied)
+    assert "out of cheese" in str(raised) and raised.returncode == 3
+
+
+def test_every_error_pickles_with_its_attributes() -> None:
+    for kind in (DeadlineExceeded, RunCancelled, ChildDied, ForeignError, RunError):
+        one = kind("what happened")
+        one.where = ("Cell In[1], line 2, in f",)
+        again = pickle.loads(pickle.dumps(one))
+        assert (type(again), str(again), again.where) == (kind, "what happened", one.where)
+
+
+def test_an_exception_that_cannot_come_back_is_told_by_name_and_text() -> None:
+    report = Changes(False, Error("Odd", "went wrong", ["…"]), False, False, {}, None, {}, [])
+    raised = endings.foreign_error(report, "a socket cannot leave its process")
+    assert (raised.class_name, raised.text) == ("Odd", "went wrong")
+    assert "Odd: went wrong" in str(raised) and "a socket" in str(raised)
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_the_summary_is_one_line_that_says_how_it_ended(ending: Ending) -> None:
+    line = summary_line(Outcome(ending, 2.12, 5.0), "in slow(), line 3")
+    assert "\n" not in line and line[0] in "✓✗■"
+    assert ("nothing was changed" in line) == (not ending.brings_back)
+
+
+def test_the_summary_names_processes_that_were_ended_and_no_limit_where_there_is_none() -> None:
+    line = summary_line(Outcome(Ending.FINISHED, 2.12, float("inf"), None, ("sleep 60 (pid 7)",)))
+    assert line == "✓ 2.1 s; ended processes it had left running: sleep 60 (pid 7)"
+
+
+def test_a_line_is_shown_as_text_and_as_html_that_cannot_be_broken_out_of() -> None:
+    line = left_behind_line({"<script>": "a & b"})
+    bundle = as_bundle(line)
+    assert bundle["text/plain"] == line
+    assert "<script>" not in bundle["text/html"] and "&amp;" in bundle["text/html"]

@@ -1,0 +1,50 @@
+"""Real kernels for tests: one of each version for the whole session, and a fresh one for those that kill it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernels.environments import ENVIRONMENTS
+from tests.kernels.harness import Kernel
+
+Start = Callable[[], Kernel]
+
+
+@pytest.fixture(scope="session", params=list(ENVIRONMENTS))
+def python(request: pytest.FixtureRequest) -> str:
+    """The interpreter of the kernel under test; every test that uses it runs once for each version."""
+    return ENVIRONMENTS[request.param]()
+
+
+@pytest.fixture(scope="session")
+def shared_kernel(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kernel]]:
+    """A place for one kernel, which ``kernel`` fills."""
+    place: list[Kernel] = []
+    yield place
+    for kernel in place:
+        kernel.close()
+
+
+@pytest.fixture
+def kernel(shared_kernel: list[Kernel], python: str, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
+    """A kernel with the extension loaded and an empty namespace; shared, but for what a test kills."""
+    if not (shared_kernel and shared_kernel[0].alive):
+        shared_kernel[:] = [Kernel(python, tmp_path_factory.mktemp("kernel"))]
+    kernel = shared_kernel[0]
+    kernel.run("%reset -f")
+    loaded = kernel.run("%reload_ext ipytimeout")
+    assert loaded.status == "ok", loaded.text
+    return kernel
+
+
+@pytest.fixture
+def own_kernel(python: str, tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel of this test alone, which it may kill."""
+    kernel = Kernel(python, tmp_path)
+    loaded = kernel.run("%load_ext ipytimeout")
+    assert loaded.status == "ok", loaded.text
+    yield kernel
+    kernel.close()

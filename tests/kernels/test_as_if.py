@@ -1,0 +1,175 @@
+"""The promise "as if", for what notebooks commonly do: each cell natively, then timed, in a real kernel.
+
+The namespace is emptied in between. What is compared is what a reader of the page sees, and what a later cell
+would find.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.kernels.harness import Kernel, Result
+
+CELLS = {
+    "a value": "6 * 7",
+    "no value for a trailing semicolon": "6 * 7;",
+    "prints and a value": "print('a'); print('b'); x = 3\nx",
+    "standard error": "import sys; print('oops', file=sys.stderr)",
+    "a new name": "new = {'a': 1}",
+    "a deleted name": "del table",
+    "a change in place": "rows.append('row'); alias is rows",
+    "names that share one object": "first = second = []; first.append(1)",
+    "an object that was only looked at": "best = rows; best is alias",
+    "a frame changed in place": "frame['c'] = frame['a'] + 1; frame",
+    "an array changed in place": "array[1] = 7; array",
+    "a function and its call": "def double(x):\n    return 2 * x\ndouble(4)",
+    "a class and an instance": "class Point:\n    x = 1\npoint = Point(); point.x += 1; point.x",
+    "an instance of the notebook's class": "thing.colour = 'red'; isinstance(thing, Thing), thing.colour",
+    "a lambda and a closure": "add = (lambda n: lambda x: x + n)(3); add(4)",
+    "an error after work": "rows.append('row'); done = 1; 1 / 0",
+    "an error in a function": "def fail():\n    raise ValueError('wrong')\nfail()",
+    "an error with a cause": "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise RuntimeError('outer') from e",
+    "a syntax error": "x = = 3",
+    "a missing name": "print(nowhere)",
+    "an exit": "import sys; sys.exit('bye')",
+    "a display": "from IPython.display import HTML, display; display(HTML('<b>x</b>')); HTML('<i>y</i>')",
+    "a display that is updated": "from IPython.display import display\nh = display(1, display_id='here'); h.update(2)",
+    "a figure": "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
+    "a figure that is shown at the end": "import matplotlib.pyplot as plt; line = plt.plot([1, 2])",
+    "a shell line": "!echo shell",
+    "a shell line with a value": "lines = !echo one; echo two\nlines",
+    "a magic inside": "%precision 2\n3.14159",
+    "a cell magic inside": "%%capture caught\nprint('hidden')",
+    "top-level await": "import asyncio; await asyncio.sleep(0.01); 'awaited'",
+    "random numbers": "import random; random.seed(1); random.random()",
+    "the random generator goes on": "random.random()",
+    "the working directory": "import os; os.chdir('..'); os.path.basename(os.getcwd())",
+    "the environment": "import os; os.environ['NEW'] = '1'; os.environ['NEW']",
+    "nothing": "",
+    "a comment": "# nothing",
+}
+PREPARE = """
+import os, random
+import numpy as np, pandas as pd
+random.seed(7)
+class Thing: pass
+thing = Thing()
+rows = []; alias = rows; table = {}
+frame = pd.DataFrame({'a': [1, 2]})
+array = np.arange(3)
+_home = os.getcwd()
+"""
+#: What a later cell would find. Functions and classes count by their kind and name.
+LOOK = """
+def _look():
+    def show(value):
+        return f"{type(value).__name__} {value.__name__}" if hasattr(value, "__name__") else repr(value)
+    import re
+    of_the_shell = ("In", "Out", "exit", "quit")
+    found = {n: show(v) for n, v in globals().items() if not n.startswith("_") and n not in of_the_shell}
+    found["shared"] = [rows is alias, globals().get("first") is globals().get("second"), isinstance(thing, Thing)]
+    found["state"] = [random.random(), os.environ.pop("NEW", None), os.path.relpath(os.getcwd(), _home)]
+    os.chdir(_home)
+    get_ipython().run_line_magic("precision", "%r")
+    return re.sub(r"0x[0-9a-f]+", "0x", "\\n".join(f"{n}: {v}" for n, v in sorted(found.items())))
+print(_look())
+"""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def seen(result: Result) -> dict[str, Any]:
+    """Return what a reader sees, without what differs from one execution to the next."""
+
+    def plain(text: str) -> str:
+        text = re.sub(r"(Cell )?In ?\[\d+\]", "In[n]", _COLOUR.sub("", text))
+        return re.sub(r"0x[0-9a-f]{6,}|ipykernel_\d+/\d+", "…", text)
+
+    outputs = [
+        (output["output_type"], {kind: plain(str(data)) for kind, data in output["data"].items()})
+        for output in result.outputs
+    ]
+    error = result.error and (result.error.name, plain(result.error.value), plain(result.error.traceback))
+    streams = {name: plain(text) for name, text in result.streams.items()}
+    return {"status": result.status, "streams": streams, "outputs": outputs, "error": error}
+
+
+def once(kernel: Kernel, magic: str, code: str) -> tuple[dict[str, Any], str]:
+    """Run one cell in an emptied kernel; return what is seen, and what is there afterwards."""
+    kernel.run("%reset -f")
+    prepared = kernel.run("%reload_ext ipytimeout\n%matplotlib inline\n" + PREPARE)
+    assert prepared.status == "ok", prepared.text
+    result = kernel.run(magic + code)
+    look = kernel.run(LOOK)
+    assert look.status == "ok", look.text
+    return seen(result), look.stdout
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in CELLS.items()])
+def test_a_cell_that_ends_leaves_what_it_would_have_left_without_timeout(kernel: Kernel, code: str) -> None:
+    """The same outputs, and the same names afterwards."""
+    native_seen, native_left = once(kernel, "", code)
+    timed_seen, timed_left = once(kernel, "%%timeout -q 60\n", code)
+    assert timed_seen == native_seen
+    assert timed_left == native_left
+
+
+@pytest.mark.parametrize("name", ["a change in place", "a frame changed in place"])
+def test_discard_brings_nothing_back(kernel: Kernel, name: str) -> None:
+    """With --discard only the outputs are as if."""
+    native_seen, _ = once(kernel, "", CELLS[name])
+    _, untouched = once(kernel, "", "")
+    timed_seen, timed_left = once(kernel, "%%timeout -q --discard 60\n", CELLS[name])
+    assert timed_seen == native_seen
+    assert timed_left == untouched
+
+
+def test_keep_brings_back_the_named_only(kernel: Kernel) -> None:
+    """With --keep every other name is as it was."""
+    kernel.run("a = b = 0; rows = []")
+    result = kernel.run("%%timeout -q --keep a,rows 60\na = b = 1; rows.append(1); c = 2")
+    assert result.status == "ok", result.text
+    assert kernel.run("print(a, b, rows, 'c' in globals())").stdout == "1 0 [1] False\n"
+
+
+def test_with_sends_a_name_that_the_code_is_not_seen_to_use(kernel: Kernel) -> None:
+    """A name that only a string tells of is there when it was asked for."""
+    kernel.run("hidden = 5")
+    result = kernel.run("%%timeout -q --with hidden 60\nprint(globals()['hid' + 'den'])")
+    assert result.stdout == "5\n"
+
+
+@pytest.mark.parametrize("start", ["auto", "warm", "spawn"])
+def test_each_start_method_runs_a_cell(kernel: Kernel, start: str) -> None:
+    """``--start`` changes how the child is had, and nothing else."""
+    kernel.run("x = 20")
+    result = kernel.run(f"%%timeout -q --start {start} 60\ny = x + 1\ny * 2")
+    assert result.status == "ok", result.text
+    assert [output["data"]["text/plain"] for output in result.outputs] == ["42"]
+    assert kernel.run("print(y)").stdout == "21\n"
+
+
+@pytest.mark.parametrize("line", ["0", "-1", "nan", "soon", "", "--nothing 5"])
+def test_a_wrong_line_is_a_usage_error_and_nothing_runs(kernel: Kernel, line: str) -> None:
+    """One line says what is wrong, and what a duration looks like."""
+    result = kernel.run(f"%%timeout {line}\nmade = 1")
+    assert "UsageError" in result.text
+    assert "Traceback" not in result.text
+    assert kernel.run("print('made' in globals())").stdout == "False\n"
+
+
+@pytest.mark.parametrize("duration", ["20", "20.0", "20000ms", "20s", "1m", "1h30m", "1d", "{10 * 2}", "$limit", "inf"])
+def test_every_form_of_a_duration_is_taken(kernel: Kernel, duration: str) -> None:
+    """Those that the README names."""
+    kernel.run("limit = 20")
+    result = kernel.run(f"%%timeout -q {duration}\nprint('ran')")
+    assert result.stdout == "ran\n", result.text
+
+
+def test_the_line_magic_returns_the_value_of_its_statement(kernel: Kernel) -> None:
+    """``y = %timeout 5 f(x)`` is the value, and the line is taken as it is written."""
+    kernel.run("def f(x, option):\n    return [x, option]")
+    result = kernel.run("y = %timeout -q 20 f(3, '-p {x}')\nprint(y)")
+    assert result.stdout == "[3, '-p {x}']\n", result.text

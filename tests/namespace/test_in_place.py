@@ -1,0 +1,158 @@
+"""Every kind of change in place comes back into the kernel's own object, or is named: never silently stale."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from .conftest import Notebook
+
+
+class Change(NamedTuple):
+    title: str
+    before: str
+    timed: str
+    check: str
+
+
+#: The object is always called ``x``.
+RESTORED = [
+    Change("a list", "x = [1, [2]]", "x[1].append(3); x.insert(0, 0)", "x == [0, 1, [2, 3]]"),
+    Change("a dict", "x = {'a': 1, 'b': 2}", "x['c'] = 3; del x['a']; x['a'] = 4", "list(x.items()) == [('b', 2), ('c', 3), ('a', 4)]"),
+    Change("a set", "x = {1, 'a'}", "x.add(2); x.discard('a')", "x == {1, 2}"),
+    Change("a bytearray", "x = bytearray(b'ab')", "x += b'c'; x[0] = 0", "x == b'\\0bc'"),
+    Change("a large bytearray", "x = bytearray(100_000)", "x[99_999] = 1", "x[99_999] == 1 and len(x) == 100_000"),
+    Change("a deque", "import collections\nx = collections.deque([1, 2], maxlen=3)", "x.extend([3, 4])", "list(x) == [2, 3, 4] and x.maxlen == 3"),
+    Change("a Counter", "import collections\nx = collections.Counter('aab')", "x['b'] += 5", "x == {'a': 2, 'b': 6}"),
+    Change("a defaultdict", "import collections\nx = collections.defaultdict(list)", "x['k'].append(1); x.default_factory = set", "x == {'k': [1]} and x.default_factory is set"),
+    Change("an OrderedDict", "import collections\nx = collections.OrderedDict(a=1, b=2)", "x.move_to_end('a')", "list(x) == ['b', 'a']"),
+    Change("a subclass of list", "class L(list): pass\nx = L([1])", "x.append(2); x.note = 'n'", "x == [1, 2] and x.note == 'n' and type(x) is L"),
+    Change("a subclass of dict", "class D(dict): pass\nx = D(a=1)", "x['b'] = 2; x.note = 1", "x == {'a': 1, 'b': 2} and x.note == 1"),
+    Change("a dict that counts its own changes", "class D(dict):\n    n = 0\n    def __setitem__(s, k, v):\n        s.__dict__['n'] = s.n + 1; dict.__setitem__(s, k, v)\nx = D()", "x['b'] = 2", "x == {'b': 2} and x.n == 1"),
+    Change("a subclass of set", "class S(set): pass\nx = S([1])", "x.add(2); x.note = 1", "x == {1, 2} and x.note == 1"),
+    Change("a subclass of deque", "import collections\nclass Q(collections.deque): pass\nx = Q([1])", "x.append(2)", "list(x) == [1, 2]"),
+    Change("an array.array", "import array\nx = array.array('i', [1])", "x.append(2); x[0] = 5", "x.tolist() == [5, 2]"),
+    Change("a StringIO", "import io\nx = io.StringIO('ab')", "x.seek(1); x.write('cd')", "(x.getvalue(), x.tell()) == ('acd', 3)"),
+    Change("a BytesIO", "import io\nx = io.BytesIO(b'ab')", "x.seek(0, 2); x.write(b'c')", "(x.getvalue(), x.tell()) == (b'abc', 3)"),
+    Change("a closed StringIO", "import io\nx = io.StringIO('ab')", "x.close()", "x.closed"),
+    Change("a random.Random", "import random\nx = random.Random(1)", "a = x.random()", "x.random() != a and random.Random(1).random() == a"),
+    Change("a list iterator", "x = iter([1, 2, 3])", "next(x)", "next(x) == 2"),
+    Change("a used-up iterator", "x = iter([1, 2, 3])", "list(x)", "next(x, 'end') == 'end'"),
+    Change("a dict iterator", "d = {'a': 1, 'b': 2, 'c': 3}\nx = iter(d.items())", "next(x)", "next(x) == ('b', 2)"),
+    Change("a set iterator", "d = {'a', 'b'}\nx = iter(d)", "a = next(x)", "{a, next(x)} == d"),
+    Change("a range iterator", "x = iter(range(5))", "next(x); next(x)", "next(x) == 2"),
+    Change("itertools.count", "import itertools\nx = itertools.count(5, 2)", "next(x); next(x)", "next(x) == 9"),
+    Change("zip", "x = zip([1, 2, 3], 'abc')", "next(x)", "next(x) == (2, 'b')"),
+    Change("enumerate", "x = enumerate(['a', 'b', 'c'])", "next(x)", "next(x) == (1, 'b') and next(x) == (2, 'c')"),
+    Change("map", "x = map(str, [1, 2])", "next(x)", "next(x) == '2'"),
+    Change("itertools.chain", "import itertools\nx = itertools.chain([1, 2], [3])", "next(x); next(x)", "list(x) == [3]"),
+    Change("itertools.cycle", "import itertools\nx = itertools.cycle('ab')", "next(x)", "next(x) == 'b' and next(x) == 'a'"),
+    Change("itertools.islice", "import itertools\nx = itertools.islice([1, 2, 3, 4], 3)", "next(x)", "list(x) == [2, 3]"),
+    Change("itertools.product", "import itertools\nx = itertools.product('ab', [1, 2])", "next(x)", "next(x) == ('a', 2)"),
+    Change("itertools.accumulate", "import itertools\nx = itertools.accumulate([1, 2, 3])", "next(x); next(x)", "next(x) == 6"),
+    Change("a decimal context", "import decimal\nx = decimal.Context(prec=5)", "x.prec = 9; x.divide(1, 3)", "x.prec == 9 and x.flags[decimal.Inexact]"),
+    Change("the arguments of an exception", "x = ValueError('a', 1)", "x.args = ('b',); x.note = 2; x.add_note('n')", "x.args == ('b',) and x.note == 2 and x.__notes__ == ['n']"),
+    Change("the cause of an exception", "x = ValueError('a')", "x.__cause__ = KeyError('k')", "x.__cause__.args == ('k',) and x.__suppress_context__"),
+    Change("an instance", "class C: pass\nx = C(); x.a = 1; x.b = 2", "x.c = [1]; del x.a", "vars(x) == {'b': 2, 'c': [1]}"),
+    Change("the order of attributes", "class C: pass\nx = C(); x.a = 1; x.b = 2", "a = x.a; del x.a; x.a = a", "list(vars(x)) == ['b', 'a']"),
+    Change("a slot", "class S:\n    __slots__ = ('v', '__w')\n    def set(s): s.__w = 4\n    def get(s): return s.__w\nx = S(); x.v = 1", "x.v = [2]; x.set()", "x.v == [2] and x.get() == 4"),
+    Change("a deleted slot", "class S:\n    __slots__ = ('v',)\nx = S(); x.v = 1", "del x.v", "not hasattr(x, 'v')"),
+    Change("slots and attributes", "class A:\n    __slots__ = ('v',)\nclass S(A): pass\nx = S(); x.v = 1; x.w = 2", "x.v = 3; x.w = 4", "(x.v, x.w) == (3, 4)"),
+    Change("an attribute of a class", "class x: n = 0", "x.n = 5; x.m = lambda s: 7", "x.n == 5 and x().m() == 7"),
+    Change("a deleted attribute of a class", "class x: n = 0", "del x.n", "not hasattr(x, 'n')"),
+    Change("the bases of a class", "class A: a = 1\nclass B: b = 2\nclass x(A): pass", "x.__bases__ = (B,)", "x.b == 2 and not hasattr(x, 'a')"),
+    Change("a list of a class", "class x: all = []", "x.all.append(1)", "x.all == [1]"),
+    Change("the code of a function", "def x(): return 1\ny = x", "def f(): return 2\nx.__code__ = f.__code__", "y() == 2"),
+    Change("the defaults of a function", "def x(a=1, *, b=2): return a, b\ny = x", "x.__defaults__ = (3,); x.__kwdefaults__['b'] = 4", "y() == (3, 4)"),
+    Change("a mutable default", "def x(a=[]): a.append(1); return a", "x()", "x() == [1, 1]"),
+    Change("an attribute of a function", "def x(): pass\nx.calls = 0", "x.calls += 1", "x.calls == 1"),
+    Change("a closure", "def make():\n    n = 0\n    def inc():\n        nonlocal n; n += 1; return n\n    return inc, lambda: n\nx, get = make()", "x(); x()", "get() == 2 and x() == 3 and get() == 3"),
+    Change("a changed class", "class A: pass\nclass B: pass\nx = A()", "x.__class__ = B", "type(x) is B"),
+    Change("an alias of __dict__", "class C: pass\nx = C(); x.a = 1; d = vars(x)", "d['b'] = 2; x.c = 3", "x.b == 2 and d is vars(x) and d['c'] == 3"),
+    Change("a new alias of __dict__", "class C: pass\nx = C(); x.a = 1", "d = vars(x)", "d is vars(x)"),
+    Change("an object that drops its lock", "import threading\nclass J:\n    def __init__(s): s.lock = threading.Lock(); s.n = []\n    def __getstate__(s): return {'n': s.n}\n    def __setstate__(s, state): s.__dict__.update(state); s.lock = threading.Lock()\nx = J(); lock = x.lock", "x.n.append(1); x.m = 2", "x.n == [1] and x.m == 2 and x.lock is lock"),
+    Change("a state that was copied", "class J:\n    def __init__(s): s.n = [1]\n    def __getstate__(s): return {'n': list(s.n)}\nx = J()", "x.n.append(2)", "x.n == [1, 2]"),
+    Change("an object made by its constructor", "class J:\n    def __init__(s, n): s.n = list(n)\n    def __reduce__(s): return J, (s.n,)\nx = J([1])", "x.n.append(2)", "x.n == [1, 2]"),
+    Change("a namespace", "import types\nx = types.SimpleNamespace(a=1)", "x.b = 2", "x.b == 2"),
+    Change("a partial", "import functools\nx = functools.partial(int, base=2)", "x.note = 1; x.keywords['base'] = 3", "x.note == 1 and x('10') == 3"),
+    Change("a weak dict", "import weakref\nclass W: pass\na, b = W(), W()\nx = weakref.WeakValueDictionary(a=a)", "x['b'] = b", "x['b'] is b and x['a'] is a"),
+    Change("a weak set", "import weakref\nclass W: pass\na, b = W(), W()\nx = weakref.WeakSet([a])", "x.add(b)", "b in x and a in x and len(x) == 2"),
+    Change("a lock", "import threading\nx = threading.Lock()", "x.acquire()", "x.locked()"),
+    Change("a queue", "import queue\nx = queue.Queue()", "x.put(5)", "x.get_nowait() == 5"),
+    Change("globals()", "x = globals()", "x['new'] = 5", "new == 5 and x is globals()"),
+    Change("an ndarray", "import numpy as np\nx = np.zeros(3)", "x[1] = 5", "x.tolist() == [0, 5, 0]"),
+    Change("a large ndarray", "import numpy as np\nx = np.zeros((300, 300))", "x[1, 2] = 5", "x[1, 2] == 5 and x.sum() == 5"),
+    Change("an ndarray in Fortran order", "import numpy as np\nx = np.zeros((300, 301), order='F')", "x[1, 2] = 5", "x[1, 2] == 5 and x.sum() == 5 and x.flags.f_contiguous"),
+    Change("an ndarray of objects", "import numpy as np\nx = np.array([[1], None], dtype=object)", "x[0].append(2); x[1] = 'a'", "x.tolist() == [[1, 2], 'a']"),
+    Change("an ndarray of dates", "import numpy as np\nx = np.zeros(20_000, 'M8[s]')", "x[1] = np.datetime64('2020-01-01')", "str(x[1]).startswith('2020')"),
+    Change("a structured array", "import numpy as np\nx = np.zeros(2, [('a', 'i4'), ('b', 'O')])", "x['a'][1] = 3; x['b'][0] = 'z'", "x.tolist() == [(0, 'z'), (3, 0)]"),
+    Change("a view of an ndarray", "import numpy as np\na = np.zeros((4, 4)); x = a[1:3, ::2]", "x[0, 0] = 7; a[2, 2] = 8", "a[1, 0] == 7 and x[1, 1] == 8 and x.base is a"),
+    Change("two views of a large ndarray", "import numpy as np\na = np.zeros(200_000); x = a[:5]; y = a[3:9]; del a", "x[4] = 7", "y[1] == 7"),
+    Change("a view of objects", "import numpy as np\na = np.array([1, 'b', None]); x = a[1:]", "x[0] = 'c'", "a[1] == 'c' and x.base is a"),
+    Change("a read-only ndarray", "import numpy as np\nx = np.zeros(3); x.flags.writeable = False", "x.flags.writeable = True; x[0] = 1", "x[0] == 1 and x.flags.writeable"),
+    Change("an ndarray made read-only", "import numpy as np\nx = np.zeros(3)", "x.flags.writeable = False", "not x.flags.writeable"),
+    Change("the shape of an ndarray", "import numpy as np\nx = np.arange(6)", "x.shape = (2, 3); x[0, 0] = 9", "x.tolist() == [[9, 1, 2], [3, 4, 5]]"),
+    Change("the type of an ndarray", "import numpy as np\nx = np.zeros(2, 'f8')", "x.dtype = 'i8'; x[0] = 3", "x.tolist() == [3, 0] and x.dtype == 'i8'"),
+    Change("the size of an ndarray", "import numpy as np\nx = np.zeros(2); y = x", "x.resize(4, refcheck=False); x[3] = 3", "y.tolist() == [0, 0, 0, 3]"),
+    Change("np.matrix", "import numpy as np\nx = np.matrix([[1, 2]])", "x[0, 1] = 5", "x.tolist() == [[1, 5]] and type(x) is np.matrix"),
+    Change("a masked array", "import numpy as np\nx = np.ma.array([1, 2, 3], mask=[0, 1, 0])", "x[0] = np.ma.masked; x[1] = 7", "x.mask.tolist() == [True, False, False] and x.data[1] == 7"),
+    Change("a subclass of ndarray", "import numpy as np\nclass A(np.ndarray): pass\nx = np.zeros(2).view(A); x.unit = 'm'", "x[0] = 5; x.unit = 's'", "x[0] == 5 and x.unit == 's' and type(x) is A"),
+    Change("a subclass that shows an array", "import numpy as np\na = np.zeros((2, 2)); x = np.asmatrix(a)", "x[0, 0] = 5; seen = a[0, 0]", "a[0, 0] == 5 and seen == 5"),
+    Change("an array upon a bytearray", "import numpy as np\nb = bytearray(8); x = np.frombuffer(b, 'u1')", "x[0] = 5; seen = b[0]", "b[0] == 5 and seen == 5"),
+    Change("a numpy generator", "import numpy as np\nx = np.random.default_rng(0)", "a = x.random()", "x.random() != a"),
+    Change("a numpy RandomState", "import numpy as np\nx = np.random.RandomState(0)", "a = x.normal()", "x.normal() != a and np.random.RandomState(0).normal() == a"),
+    Change("a column of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1, 2]})\ny = x", "x['c'] = 3", "list(y) == ['a', 'c'] and y is x"),
+    Change("a value of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1, 2], 's': ['u', 'v']})", "x.loc[0, 'a'] = 9; x.loc[1, 's'] = 'w'", "x.values.tolist() == [[9, 'u'], [2, 'w']]"),
+    Change("the columns of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.columns = ['z']; x.index.name = 'i'", "list(x) == ['z'] and x.index.name == 'i'"),
+    Change("the rows of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [2, 1]})", "x.sort_values('a', inplace=True); x.reset_index(drop=True, inplace=True)", "x.a.tolist() == [1, 2]"),
+    Change("the attrs of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.attrs['k'] = 1", "x.attrs == {'k': 1}"),
+    Change("replaced attrs of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.attrs = {'k': 1}", "x.attrs == {'k': 1}"),
+    Change("the flags of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.flags.allows_duplicate_labels = False", "not x.flags.allows_duplicate_labels"),
+    Change("the name of a Series", "import pandas as pd\nx = pd.Series([1], name='a')", "x.name = 'b'; x[0] = 5", "x.name == 'b' and x[0] == 5"),
+    Change("a categorical", "import pandas as pd\nx = pd.Categorical(['u', 'v'])", "x[0] = 'v'", "list(x) == ['v', 'v']"),
+    Change("a date column", "import pandas as pd\nx = pd.Series(pd.date_range('2020', periods=2))", "x[0] = pd.Timestamp('2021')", "x[0].year == 2021"),
+    Change("a column of strings", "import pandas as pd\nx = pd.Series(['a', None])", "x[1] = 'b'", "x.tolist() == ['a', 'b']"),
+    Change("a nullable column", "import pandas as pd\nx = pd.Series([1, None], dtype='Int64')", "x[1] = 4", "x.tolist() == [1, 4]"),
+    Change("an index", "import pandas as pd\nx = pd.Index([1, 2])\ndf = pd.DataFrame({'a': [3, 4]}, index=x)", "x.name = 'n'", "x.name == 'n' and df.index.name == 'n' or df.index is not x"),
+    Change("an attribute of a frame", "import warnings\nimport pandas as pd\nx = pd.DataFrame({'a': [1]})\nobject.__setattr__(x, 'note', [1])", "x.note.append(2)", "x.note == [1, 2]"),
+    Change("a scikit-learn model", "from sklearn.linear_model import LinearRegression\nimport numpy as np\nx = LinearRegression(); y = x", "x.fit(np.arange(4.).reshape(-1, 1), np.arange(4.))", "abs(y.coef_[0] - 1) < 1e-9"),
+    Change("a scikit-learn forest", "from sklearn.ensemble import RandomForestClassifier\nimport numpy as np\nX = np.arange(8.).reshape(-1, 1); t = X[:, 0] > 3\nx = RandomForestClassifier(3, random_state=0).fit(X, t)\nfirst = x.estimators_[0]", "x.set_params(n_estimators=5, warm_start=True); x.fit(X, t)", "len(x.estimators_) == 5 and x.estimators_[0] is first and x.predict(X).tolist() == t.tolist()"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", RESTORED, ids=lambda change: change.title)
+def test_a_change_in_place_comes_back_into_the_same_object(notebook: Notebook, change: Change) -> None:
+    """Aliases of the object see the change, and nothing is named as left behind."""
+    notebook.cell(change.before)
+    same = notebook["x"]
+    notebook.timed(change.timed)
+    assert notebook.refused == {}
+    assert notebook.left_behind == {}
+    assert notebook["x"] is same
+    assert notebook.value(change.check)
+
+
+@pytest.mark.parametrize("change", RESTORED, ids=lambda change: change.title)
+def test_what_is_not_changed_does_not_come_back(notebook: Notebook, change: Change) -> None:
+    """A cell that only looks at an object brings nothing back, and names nothing."""
+    notebook.cell(change.before)
+    notebook.timed("x, repr(x)\nx = x")
+    assert notebook.left_behind == {}
+    assert notebook.commit is not None and notebook.commit.names == []
+    assert notebook.commit.changed == 0
+
+
+#: What cannot be put back in place is named by the name it is reached from.
+NAMED = [
+    Change("other arrays show its memory", "import numpy as np\nx = np.zeros(2); v = x[:1]", "x.resize(4, refcheck=False)", "x"),
+    Change("a memoryview holds its size", "x = bytearray(2)\nm = memoryview(x)", "x += b'c'", "x"),
+]
+
+
+@pytest.mark.parametrize("change", NAMED, ids=lambda change: change.title)
+def test_a_change_that_cannot_be_put_back_is_named(notebook: Notebook, change: Change) -> None:
+    """Never silently stale."""
+    notebook.cell(change.before)
+    notebook.timed(change.timed, names=["x"])
+    assert change.check in notebook.left_behind

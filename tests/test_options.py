@@ -1,0 +1,306 @@
+"""Options, durations and the line of a magic."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipytimeout.options import (
+    OptionError,
+    ParsedLine,
+    RunOptions,
+    StartMethod,
+    format_duration,
+    parse_duration,
+    parse_line,
+)
+
+
+def unexpected(expression: str) -> object:
+    raise AssertionError(f"{expression!r} is evaluated")
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (5, 5),
+        (0.5, 0.5),
+        ("5", 5),
+        (".5", 0.5),
+        ("5.", 5),
+        (" 5 ", 5),
+        ("1e2", 100),
+        ("500ms", 0.5),
+        ("90s", 90),
+        ("2m", 120),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("1d", 86400),
+        ("1d2h3m4s500ms", 93784.5),
+        ("2M", 120),
+        ("inf", math.inf),
+        (math.inf, math.inf),
+        (timedelta(minutes=2), 120),
+        (Fraction(1, 2), 0.5),
+        (Decimal("0.25"), 0.25),
+    ],
+)
+def test_a_duration_is_read_in_seconds(written: object, seconds: float) -> None:
+    """Numbers, units, inf and timedelta."""
+    assert parse_duration(written) == pytest.approx(seconds)
+
+
+NO_DURATIONS = [
+    0,
+    "0",
+    "0ms",
+    -1,
+    "-5",
+    "-2m",
+    "-inf",
+    math.nan,
+    "nan",
+    True,
+    None,
+    "",
+    "abc",
+    "5 s",
+    "1m1h",
+    "m",
+    "5x",
+]
+NO_DURATIONS += ["5x", "1e999", 10**400, [5], "2min", "5,5", "٥", "1_0", timedelta(seconds=-1), "5\n6"]
+
+
+@pytest.mark.parametrize("written", NO_DURATIONS, ids=lambda w: repr(w)[:20])
+def test_what_is_no_duration_is_answered_with_one_line_that_says_what_one_looks_like(written: object) -> None:
+    """SPEC: zero, a negative, NaN and text."""
+    with pytest.raises(OptionError) as caught:
+        parse_duration(written)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "500ms" in text
+    assert "1h30m" in text
+
+
+def test_an_error_survives_a_value_whose_repr_fails() -> None:
+    """The text of a mistake is made from the user's object."""
+
+    class Hostile:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    with pytest.raises(OptionError, match="a Hostile"):
+        parse_duration(Hostile())
+
+
+def test_only_the_grace_period_may_be_zero() -> None:
+    """``-k 0`` kills at once."""
+    assert RunOptions(5, kill_after=0).kill_after == 0
+    with pytest.raises(OptionError):
+        RunOptions(0)
+
+
+@given(st.floats(min_value=0.001, max_value=1e9))
+def test_a_number_of_seconds_reads_back_as_itself(seconds: float) -> None:
+    """Through text too."""
+    assert parse_duration(seconds) == parse_duration(repr(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.0005, "0.5 ms"),
+        (0.5, "500 ms"),
+        (0.9999, "1 s"),
+        (2.14, "2.1 s"),
+        (5, "5 s"),
+        (59.96, "1 min"),
+        (90, "1 min 30 s"),
+        (3600, "1 h"),
+        (3900, "1 h 5 min"),
+        (2 * 86400, "2 d"),
+        (math.inf, "inf"),
+    ],
+)
+def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
+    """Two units at most."""
+    assert format_duration(seconds) == text
+
+
+@given(st.floats(min_value=0, max_value=1e12))
+def test_every_duration_can_be_written(seconds: float) -> None:
+    """No rounding leads to an empty text."""
+    assert format_duration(seconds)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"keep": ("a",), "discard": True}, "contradict"),
+        ({"keep": ("1a",)}, "'1a'"),
+        ({"keep": ("a", "")}, "empty name"),
+        ({"keep": 3}, "takes names"),
+        ({"keep": ("*",)}, r"'\*'"),
+        ({"with_names": ("a b",)}, "'a b'"),
+        ({"kill_after": -1}, "--kill-after"),
+        ({"kill_after": math.inf}, "--kill-after"),
+        ({"start": "fork"}, "not available in this version"),
+        ({"start": "warm"}, "not available in this version"),
+        ({"start": "quick"}, "auto, spawn"),
+        ({"start": ["a"]}, "auto, spawn"),
+        ({"discard": "yes"}, "True or False"),
+        ({"quiet": 1}, "True or False"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_contradictory_and_wrong_options_are_refused(wrong: dict[str, Any], says: str) -> None:
+    """In one line that names the value."""
+    with pytest.raises(OptionError, match=says) as caught:
+        RunOptions(5, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_are_kept_in_one_form_however_they_are_given() -> None:
+    """Durations as seconds, names as a tuple, the start method as itself."""
+    options = RunOptions("2m", kill_after="500ms", keep="a, b,a", with_names=["x", "*"], start="spawn")  # type: ignore[arg-type]
+    assert options == RunOptions(120.0, 0.5, ("a", "b"), False, ("*",), StartMethod.SPAWN)
+
+
+# ---------------------------------------------------------------- the line
+
+
+@pytest.mark.parametrize(
+    ("line", "parsed"),
+    [
+        ("5", ParsedLine("5", "")),
+        ("", ParsedLine("", "")),
+        ("  5  ", ParsedLine("5", "")),
+        ("5 f(x) -p", ParsedLine("5", "f(x) -p")),
+        ("5 y = x -k", ParsedLine("5", "y = x -k")),
+        ("5   f('a b',  \"c\") ", ParsedLine("5", "f('a b',  \"c\") ")),
+        ("5 print(f'{x}', $y)", ParsedLine("5", "print(f'{x}', $y)")),
+        ("-k 2 5 f()", ParsedLine("5", "f()", kill_after="2")),
+        ("-k2 5", ParsedLine("5", "", kill_after="2")),
+        ("--kill-after=2 5", ParsedLine("5", "", kill_after="2")),
+        ("--kill-after {a + 1} 5", ParsedLine("5", "", kill_after="{a + 1}")),
+        ("-k 5 60", ParsedLine("60", "", kill_after="5")),
+        ("-q 5", ParsedLine("5", "", quiet=True)),
+        ("--quiet --discard 5", ParsedLine("5", "", quiet=True, discard=True)),
+        ("--keep a,b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
+        ("--keep a, b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
+        ("--keep a , b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
+        ("--keep=a, b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
+        ("--keep 'a, b' 5 c", ParsedLine("5", "c", keep=("a", "b"))),
+        ("--with * 5", ParsedLine("5", "", with_names=("*",))),
+        ("--with '*' 5", ParsedLine("5", "", with_names=("*",))),
+        ("--start spawn 5", ParsedLine("5", "", start=StartMethod.SPAWN)),
+        ("-h", ParsedLine("", "", help=True)),
+        ("--help 5", ParsedLine("5", "", help=True)),
+        ("-- 5 x", ParsedLine("5", "x")),
+        ("{n} f()", ParsedLine("{n}", "f()")),
+        ("{d['a b'] + len('}{')} f()", ParsedLine("{d['a b'] + len('}{')}", "f()")),
+        ("{ {1: 2}[1] } f()", ParsedLine("{ {1: 2}[1] }", "f()")),
+        ("$n f()", ParsedLine("$n", "f()")),
+        ("5 # a comment", ParsedLine("5", "# a comment")),
+    ],
+)
+def test_a_line_is_options_then_a_duration_then_the_statement_verbatim(line: str, parsed: ParsedLine) -> None:
+    """research/review.md, M15 and M16, among others."""
+    assert parse_line(line) == parsed
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: not text[0].isspace()))
+def test_no_statement_is_ever_changed(statement: str) -> None:
+    """Whatever quotes, braces, dollars and options it has."""
+    assert parse_line(f"-k 2 5 {statement}").statement == statement
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--kill 2 5", "did you mean --kill-after"),
+        ("--discrad 5", "did you mean --discard"),
+        ("-x 5", "no option '-x'"),
+        ("-qk 5", "no option '-qk'"),
+        ("-k", "lacks its value"),
+        ("--keep", "lacks its value"),
+        ("--quiet=1 5", "takes no value"),
+        ("-q -q 5", "given twice"),
+        ("-k 1 --kill-after 2 5", "given twice"),
+        ("--keep 5", "'5'"),
+        ("{n f()", "not closed"),
+        ("--start fork 5", "not available in this version"),
+        *[
+            (option, "not available in this version")
+            for option in ("-m 2GB 5", "--memory=2GB 5", "-p 5", "--partial 5", "-b job 5", "--background job 5")
+        ],
+        ("-m2GB 5", "--memory is not available in this version"),
+        ("--max-output 2MB 5", "not available in this version"),
+    ],
+)
+def test_a_wrong_option_is_named_and_never_passed_over(line: str, says: str) -> None:
+    """Options of a later version too."""
+    with pytest.raises(OptionError, match=says) as caught:
+        parse_line(line)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "how long"),
+        ("f(x)", r"not a duration: 'f\(x\)'"),
+        ("-5 f()", "negative"),
+        ("-.5 f()", "negative"),
+        ("0 f()", "more than zero"),
+        ("-k x 5", "--kill-after: not a duration"),
+        ("--keep a --discard 5", "contradict"),
+        ("{n}s f()", "not a duration"),
+    ],
+)
+def test_a_line_with_a_wrong_duration_makes_no_options(line: str, says: str) -> None:
+    """And evaluates nothing."""
+    with pytest.raises(OptionError, match=says):
+        parse_line(line).options(unexpected)
+
+
+@pytest.mark.parametrize(
+    ("line", "expression", "value", "seconds"),
+    [
+        ("{n} f()", "n", 7, 7),
+        ("{ 2 * n } f()", "2 * n", "2m", 120),
+        ("$n f()", "n", timedelta(seconds=3), 3),
+        ("$cfg.limit f()", "cfg.limit", 4.5, 4.5),
+    ],
+)
+def test_only_the_duration_is_evaluated(line: str, expression: str, value: object, seconds: float) -> None:
+    """With what the caller evaluates it by."""
+    asked = []
+
+    def evaluate(text: str) -> object:
+        asked.append(text)
+        return value
+
+    assert parse_line(line).options(evaluate).timeout == seconds
+    assert asked == [expression]
+
+
+def test_the_grace_period_is_evaluated_too() -> None:
+    """An option's own duration may be an expression."""
+    assert parse_line("-k {g} 5").options({"g": 3}.__getitem__) == RunOptions(5, kill_after=3)
+
+
+def test_an_expression_that_fails_is_one_line() -> None:
+    """The user sees the class and the text of the error."""
+    with pytest.raises(OptionError, match=r"cannot evaluate \{n\}: KeyError: 'n'") as caught:
+        parse_line("{n} f()").options(dict[str, object]().__getitem__)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,100 @@
+"""Frames: what goes in comes out, however the bytes are cut, and rubbish is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipytimeout.wire.framing import Decoder, ProtocolError, encode
+from ipytimeout.wire.messages import Changes, Error, Gone, Message, ProcessState, Resend, Running, Stream, Verdict
+
+CHANGES = Changes(
+    success=False,
+    error=Error("ValueError", "é", ["a", "b"]),
+    deadline_interrupt=False,
+    interrupted=False,
+    left_behind={"x": "why"},
+    state=ProcessState("/", {"A": "\udc80"}, [""]),
+    sources={},
+    frames=[],
+    buffers=(b"abc", b"", b"x" * 200_000),
+)
+MESSAGES: list[Message] = [Running(), Stream("stdout", "half a \ud800 surrogate\n"), CHANGES, Gone(["sleep 60"])]
+
+
+def same(got: Message, sent: Message) -> bool:
+    if isinstance(sent, Changes):
+        assert isinstance(got, Changes)
+        assert [bytes(b) for b in got.buffers] == [bytes(b) for b in sent.buffers]
+        got, sent = dataclasses.replace(got, buffers=()), dataclasses.replace(sent, buffers=())
+    return got == sent
+
+
+@given(st.lists(st.integers(1, 70_000), max_size=50))
+def test_messages_arrive_whole_however_the_bytes_are_cut(cuts: list[int]) -> None:
+    data = b"".join(bytes(part) for message in MESSAGES for part in encode(message))
+    decoder, got = Decoder(), []
+    for cut in cuts:
+        got += decoder.feed(data[:cut])
+        data = data[cut:]
+    got += decoder.feed(data)
+    assert len(got) == len(MESSAGES) and all(map(same, got, MESSAGES))
+    assert not decoder.pending
+
+
+def test_a_large_buffer_is_read_straight_to_its_place() -> None:
+    """The decoder asks for exactly the rest of the buffer, in memory that it hands over without a copy."""
+    decoder = Decoder()
+    parts = encode(dataclasses.replace(CHANGES, buffers=(b"x" * 1_000_000,)))
+    assert decoder.feed(parts[0]) == []
+    assert decoder.target().nbytes == 1_000_000 and decoder.pending
+
+
+def test_the_parts_of_a_frame_are_the_buffers_themselves() -> None:
+    buffer = bytearray(100)
+    parts = encode(dataclasses.replace(CHANGES, buffers=(buffer,)))
+    assert parts[-1].obj is buffer  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("data", [b"rubbish that is long enough", b"\x74\x69" + b"\xff" * 30], ids=["text", "lengths"])
+def test_what_is_no_frame_is_refused(data: bytes) -> None:
+    with pytest.raises(ProtocolError, match="no message"):
+        Decoder().feed(data)
+
+
+@pytest.mark.parametrize(
+    "data", [{"type": "Nonsense", "content": {}}, {"type": "Stream", "content": {"name": "x"}}, {"content": {}}]
+)
+def test_what_is_no_message_is_refused(data: dict[str, object]) -> None:
+    frame = bytearray(b"".join(bytes(p) for p in encode(Running())))
+    text = json.dumps(data).encode()
+    frame[8:16] = len(text).to_bytes(8, "little")
+    with pytest.raises(ValueError, match="not a message"):
+        Decoder().feed(bytes(frame[:16]) + text)
+
+
+def test_every_field_of_every_message_is_json_or_bytes() -> None:
+    """Nothing but ``buffers`` may need a pickle."""
+    plain = {str, int, float, bool, type(None), dict, list, tuple, ProcessState, Error, typing.Any}
+
+    def check(hint: object) -> None:
+        arguments = typing.get_args(hint)
+        assert (typing.get_origin(hint) or hint) in plain or arguments, hint
+        for argument in arguments:
+            check(argument)
+
+    for cls in Message.__args__:  # type: ignore[attr-defined]
+        for name, hint in typing.get_type_hints(cls).items():
+            if name != "buffers":
+                check(hint)
+
+
+def test_an_infinite_time_travels() -> None:
+    (got,) = Decoder().feed(b"".join(bytes(p) for p in encode(Verdict("", float("inf"), None, ""))))
+    assert got == Verdict("", float("inf"), None, "")
+    assert Decoder().feed(b"".join(bytes(p) for p in encode(Resend(None, {})))) == [Resend(None, {})]
