@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,10 @@ def test_a_run_inside_a_run_works_under_the_outer_deadline(tmp_path: Path) -> No
 
 
 def test_the_program_ends_although_a_run_was_started_and_leaves_no_process(tmp_path: Path) -> None:
-    done = script(tmp_path, "run_with_timeout(20, pow, 2, 3)\nfrom ipytimeout.host.launch.warden import get_warden\nprint(get_warden().pid)")
+    done = script(
+        tmp_path,
+        "run_with_timeout(20, pow, 2, 3)\nfrom ipytimeout.host.launch.warden import get_warden\nprint(get_warden().pid)",
+    )
     pid = int(done.stdout)
     assert not os.path.exists(f"/proc/{pid}")
 
@@ -218,6 +222,4 @@ def test_a_call_instead_of_a_function_is_refused() -> None:
 def test_a_function_of_a_module_is_called_in_another_process() -> None:
     assert run_with_timeout(20, os.getpid) != os.getpid()
     with pytest.raises(DeadlineExceeded):
-        import time
-
         run_with_timeout(0.1, time.sleep, 60)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -167,7 +166,7 @@ class TimedFunction(Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]:
         """Bind to an instance, as functions do: methods can be decorated."""
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else functools.partial(self.__call__, instance)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"<{self._limits!r} {self._function!r}>"
@@ -183,13 +182,16 @@ class _InPlace(Generic[P, R]):
         self.__wrapped__ = function
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if inspect.iscoroutinefunction(self._function):
-            import asyncio
-
-            with _in_place(self._key):
-                return asyncio.run(self._function(*args, **kwargs))  # type: ignore[return-value]
         with _in_place(self._key):
-            return self._function(*args, **kwargs)
+            value: Any = self._function(*args, **kwargs)
+        if inspect.iscoroutine(value):  # the child runs it to its end
+            value = self._awaited(value)
+        result: R = value
+        return result
+
+    async def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with _in_place(self._key):
+            return await coroutine
 
 
 #: Decorated functions that this process runs right now: only ever filled in a child.

@@ -115,10 +115,7 @@ class LiveChild:
         stack, stack_end = os.pipe()
         self.status_fd, self.stack_fd = status, stack
         fds = (its.fileno(), status_end, stack_end)
-        program = (
-            f"import sys; sys.path.append({PACKAGE_PARENT!r}); "
-            f"from ipytimeout.child.main import main; main{fds}"
-        )
+        program = f"import sys; sys.path.append({PACKAGE_PARENT!r}); from ipytimeout.child.main import main; main{fds}"
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.DEVNULL,
@@ -133,6 +130,7 @@ class LiveChild:
         os.close(stack_end)
         self._decoder = Decoder()
         self._waiting: list[Message] = []
+        self._signal, self._period = 0, 2.0
         self.seen = Seen()
         #: The notebook's namespace: all of it is sent.
         self.namespace: dict[str, Any] = {}
@@ -192,8 +190,10 @@ class LiveChild:
         }
         give_up = time.monotonic() + PATIENCE
         while not done(self.seen):
-            ready, _, _ = select.select(list(pipes), [], [], max(0, give_up - time.monotonic()))
-            assert ready, f"nothing more came; so far {self.seen}"
+            ready, _, _ = select.select(list(pipes), [], [], self._period)
+            if not ready and self._signal and b"E" not in self.seen.status:
+                self.process.send_signal(self._signal)
+            assert time.monotonic() < give_up, f"nothing more came; so far {self.seen}"
             for fd in ready:
                 if pipes[fd] == "channel":
                     try:
@@ -234,9 +234,16 @@ class LiveChild:
         return self.until(lambda seen: False)
 
     def deadline(self) -> None:
+        """Interrupt the code as the warden does at the deadline: again and again until it has ended."""
+        self._signal, self._period = DEADLINE_SIGNAL, 0.25
         self.process.send_signal(DEADLINE_SIGNAL)
 
     def interrupt(self) -> None:
+        """Interrupt the code as a user does, who tries again when it takes no effect.
+
+        A signal that comes just before a call that waits does not end the wait.
+        """
+        self._signal, self._period = int(signal.SIGINT), 2.0
         self.process.send_signal(signal.SIGINT)
 
     def answer(self, value: str, error: str = "") -> None:

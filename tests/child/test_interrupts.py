@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipytimeout.wire.messages import Changes, InputRequest
+from ipytimeout.wire.signals import DEADLINE_SIGNAL
 from tests.child.conftest import LiveChild
 
 WHERE_CODE_CAN_BE = {
@@ -89,12 +90,12 @@ def test_code_that_swallows_the_deadline_meets_it_again(child: LiveChild) -> Non
     child.execute(
         "import time\n"
         "for i in range(3):\n"
-        "    try:\n        print('go', i)\n        time.sleep(600)\n"
+        "    try:\n        print('go', i)\n        while True: pass\n"
         "    except KeyboardInterrupt as e: print(type(e).__name__)"
     )
     for i in range(3):
         child.until_text(f"go {i}\n")
-        child.deadline()
+        child.process.send_signal(DEADLINE_SIGNAL)
     seen = child.to_the_end()
     assert seen.text() == "".join(f"go {i}\nDeadlineInterrupt\n" for i in range(3))
     assert seen.changes.success and seen.changes.buffers == ()
@@ -150,7 +151,9 @@ def test_a_storm_of_signals_cuts_no_message(child: LiveChild, code: str) -> None
 
 def test_an_interrupted_question_can_be_asked_again(child: LiveChild) -> None:
     """The late answer to the first one is dropped."""
-    child.execute("try: input('one? ')\nexcept KeyboardInterrupt: print('caught')\nimport time\ntime.sleep(1)\ninput('two? ')")
+    child.execute(
+        "try: input('one? ')\nexcept KeyboardInterrupt: print('caught')\nimport time\ntime.sleep(1)\ninput('two? ')"
+    )
     child.until(lambda seen: seen.of(InputRequest))
     child.interrupt()
     child.answer("late")

@@ -46,13 +46,15 @@ def test_the_frames_of_a_dump_are_the_main_threads_own_outermost_first() -> None
 
 
 def test_the_last_dump_counts() -> None:
-    text = "Current thread 0x01 (most recent call first):\n  File \"/a.py\", line 1 in f\n"
-    assert where.frames_of_dump(text + "\nFatal Python error: Segmentation fault\n\n" + text.replace("/a.py", "/b.py")) == [
-        ("/b.py", 1, "f")
-    ]
+    text = 'Current thread 0x01 (most recent call first):\n  File "/a.py", line 1 in f\n'
+    assert where.frames_of_dump(
+        text + "\nFatal Python error: Segmentation fault\n\n" + text.replace("/a.py", "/b.py")
+    ) == [("/b.py", 1, "f")]
 
 
-@pytest.mark.parametrize("text", ["", "rubbish\n", "Current thread 0x01 (most recent call first):\n  <no Python frame>\n"])
+@pytest.mark.parametrize(
+    "text", ["", "rubbish\n", "Current thread 0x01 (most recent call first):\n  <no Python frame>\n"]
+)
 def test_what_says_nothing_gives_no_frames(text: str) -> None:
     assert where.frames_of_dump(text) == []
 
@@ -68,7 +70,7 @@ def test_the_machinery_around_a_cell_is_left_out() -> None:
 def test_python_shows_the_frames_like_any_others() -> None:
     error = DeadlineExceeded("timed out").with_traceback(where.traceback_of(FRAMES))
     text = "".join(traceback.format_exception(error))
-    assert 'line 3, in slow\n    time.sleep(n)' in text
+    assert "line 3, in slow\n    time.sleep(n)" in text
 
 
 def test_no_frames_make_no_traceback() -> None:
@@ -100,6 +102,11 @@ def test_killed_code_is_shown_like_a_traceback_of_the_notebook() -> None:
 
 
 def test_interrupted_code_is_shown_as_its_own_shell_showed_it() -> None:
-    native = ["-----", "DeadlineInterrupt   Traceback (most recent call last)", "Cell In[7], line 4\n...", "DeadlineInterrupt: x"]
+    native = [
+        "-----",
+        "DeadlineInterrupt   Traceback (most recent call last)",
+        "Cell In[7], line 4\n...",
+        "DeadlineInterrupt: x",
+    ]
     shown = where.rendered(DeadlineExceeded("timed out"), native, FRAMES, {CELL: 7})
     assert native[2] in shown and not any("DeadlineInterrupt" in part for part in shown)

@@ -63,7 +63,7 @@ def test_the_deadline_interrupts_again_and_again_and_then_kills() -> None:
 
 
 def test_no_grace_kills_as_soon_as_the_stack_is_written() -> None:
-    run, log = play(20.0, arm=Arm(5.0, 0.0, 10.0, False))
+    _, log = play(20.0, arm=Arm(5.0, 0.0, 10.0, False))
     assert [t for t, a in log if a is Action.KILL_TREE] == [5.0 + STACK_TIME]
     assert Action.RAISE not in actions(log)
 

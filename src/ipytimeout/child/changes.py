@@ -12,7 +12,7 @@ import gc
 import pickle
 import sys
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +24,7 @@ from ipytimeout.wire.pickling import (
     EXCEPTION,
     RESULT,
     Looker,
+    NumberedPickler,
     ObjectTable,
     collector_paused,
     dump_parts,
@@ -101,8 +102,11 @@ class Watch:
         left_behind: dict[str, str] = {}
         with collector_paused(), warnings_held():
             changes = self._changes(left_behind)
-        parts = _Parts(names, deleted, changes, result, exception, self._aliased_dicts())
-        collected = _dump(parts, self._namespace, self._table, without, only, self._describe)
+        parts = _Parts(names, deleted, changes, result, exception)
+        table = self._table
+        something = names or changes or result is not MISSING or exception is not None
+        numbers = {**table.numbers, **self._aliased_dicts()} if something else {}
+        collected = _dump(parts, now, len(table.objects), numbers, without, only, self._describe)
         collected.left_behind = {**left_behind, **collected.left_behind}
         return collected
 
@@ -124,15 +128,14 @@ class Watch:
                 changes[number] = deltas
         return changes
 
-    def _aliased_dicts(self) -> list[int]:
-        """Return the objects whose ``__dict__`` the code has got hold of, and which is not in the table itself."""
+    def _aliased_dicts(self) -> dict[int, tuple[int]]:
+        """Return the dicts of objects that the code has got hold of, and that are not in the table themselves."""
         shared, getrefcount = self._sight.shared, sys.getrefcount
-        return [
-            number
-            for number, obj, _, _ in self._snapshots
-            if type(obj).__dictoffset__ and not isinstance(obj, type)
-            if getrefcount(obj.__dict__) > OWN_DICT and not shared(obj.__dict__)
-        ]
+        return {
+            id(obj.__dict__): (number,)
+            for number, obj, facets_, _ in self._snapshots
+            if kinds.has_attributes(facets_) and getrefcount(obj.__dict__) > OWN_DICT and not shared(obj.__dict__)
+        }
 
     def _describe(self, number: int) -> str:
         """Say through which name of the notebook an object is reached."""
@@ -148,20 +151,20 @@ class _Sight:
 
     def __init__(self, namespace: dict[str, object], table: ObjectTable) -> None:
         self._namespace = namespace
-        self._numbers = table.numbers
+        self._table = table
 
     def shared(self, obj: object) -> bool:
-        return type(obj) in kinds.SCALARS or obj is facets.MISSING or id(obj) in self._numbers
+        return type(obj) in kinds.SCALARS or obj is facets.MISSING or id(obj) in self._table.numbers
 
     def fingerprint(self, obj: object) -> object:
         try:
-            return Looker(self._namespace, self._numbers).look(obj)
+            return Looker(self._namespace, self._table.numbers).look(obj)
         except Exception:
             return None  # it cannot travel either: only its identity is compared
 
     def state_fingerprint(self, obj: object) -> object:
         try:
-            return Looker(self._namespace, self._numbers).look_inside(obj)
+            return Looker(self._namespace, self._table.numbers).look_inside(obj)
         except Exception:
             return None
 
@@ -208,13 +211,12 @@ def collect_call(table: ObjectTable, result: object, exception: BaseException | 
     Classes, functions and modules of the notebook stay the very same; all data goes by value.
     """
     namespace: Any = table.objects[0]
-    known: list[object] = []
-    for number, obj in enumerate(table.objects):
-        shared = number < table.seeds or isinstance(obj, type | types.FunctionType | types.ModuleType | types.CellType)
-        known.append(obj if shared else object())
-    parts = _Parts({}, [], {}, result, exception)
-    only_code = ObjectTable(known, table.private, table.seeds)
-    return _dump(parts, namespace, only_code, {}, None, lambda number: "")
+    numbers = {
+        id(obj): number
+        for number, obj in enumerate(table.objects)
+        if number < table.seeds or isinstance(obj, type | types.FunctionType | types.ModuleType | types.CellType)
+    }
+    return _dump(_Parts({}, [], {}, result, exception), namespace, len(table.objects), numbers, {}, None, str)
 
 
 # ---------------------------------------------------------------- the dump
@@ -227,52 +229,53 @@ class _Parts:
     changes: dict[int, list[tuple[str, object]]]
     result: object
     exception: BaseException | None
-    #: Numbers of objects whose ``__dict__`` counts as an object that both sides have.
-    dicts: list[int] = field(default_factory=list)
+
+    def listed(self, without: Mapping[str, str], only: str | None) -> list[tuple[str, object]]:
+        every: list[tuple[str, object]] = sorted(self.names.items(), key=needed_first)
+        # One part for all changes: a part each costs too much for a million. Only in trouble they are split.
+        if CHANGES in without or (only or "").startswith(CHANGES):
+            every += [(f"{CHANGES}{number}", [(number, deltas)]) for number, deltas in self.changes.items()]
+        elif self.changes:
+            every.append((CHANGES, list(self.changes.items())))
+        if self.result is not MISSING:
+            every.append((RESULT, self.result))
+        if self.exception is not None:
+            every.append((EXCEPTION, self.exception))
+        return every
 
 
 def _dump(
     parts: _Parts,
     namespace: dict[str, object],
-    table: ObjectTable,
+    size: int,
+    numbers: Mapping[int, int | tuple[int]],
     without: Mapping[str, str],
     only: str | None,
-    describe_number: Any,
+    describe: Callable[[int], str],
 ) -> Collected:
-    private = table.private
-    known = [object() if i in private else obj for i, obj in enumerate(table.objects)] if private else [*table.objects]
-    known += [vars(table.objects[number]) for number in parts.dicts]
-    every: list[tuple[str, object]] = sorted(parts.names.items(), key=needed_first)
-    # One part for all changes: a part each costs too much when there are a million. Only in trouble they are split.
-    split = CHANGES in without or (only or "").startswith(CHANGES)
-    if parts.changes and not split:
-        every.append((CHANGES, list(parts.changes.items())))
-    else:
-        every += [(f"{CHANGES}{number}", [(number, deltas)]) for number, deltas in parts.changes.items()]
-    if parts.result is not MISSING:
-        every.append((RESULT, parts.result))
-    if parts.exception is not None:
-        every.append((EXCEPTION, parts.exception))
-    every = [part for part in every if part[0] not in without and only in (None, part[0])]
-    stream = dump_parts(every, namespace, known if every else ())
-    if CHANGES in stream.failed:
-        return _dump(parts, namespace, table, {**without, CHANGES: ""}, only, describe_number)
-    if EXCEPTION in stream.failed and parts.exception is not None and _cut_chain(parts.exception):
-        return _dump(parts, namespace, table, without, only, describe_number)
+    """Pickle all parts; leave out those that cannot be pickled, each with its reason."""
+    without = dict(without)
+    while True:
+        every = [part for part in parts.listed(without, only) if part[0] not in without and only in (None, part[0])]
+        stream = dump_parts(every, lambda file, take: NumberedPickler(file, namespace, take, numbers))
+        if CHANGES in stream.failed:
+            without[CHANGES] = ""  # now one by one
+        elif not (EXCEPTION in stream.failed and parts.exception is not None and _cut_chain(parts.exception)):
+            break
     reasons = {**without, **{name: plain_reason(error) for name, error in stream.failed.items()}}
     left_behind = {
-        _title(name, describe_number): reason for name, reason in reasons.items() if name not in (CHANGES, EXCEPTION)
+        _title(name, describe): reason for name, reason in reasons.items() if name not in (CHANGES, EXCEPTION)
     }
     names = [name for name, _ in every if name not in stream.failed]
-    head = pickle.dumps((len(table), parts.dicts, names, parts.deleted, reasons.get(EXCEPTION, "")), 5)
+    head = pickle.dumps((size, names, parts.deleted, reasons.get(EXCEPTION, "")), 5)
     return Collected([head, stream.pickle, *stream.buffers], left_behind, reasons.get(EXCEPTION, ""))
 
 
-def _title(name: str, describe_number: Any) -> str:
+def _title(name: str, describe: Callable[[int], str]) -> str:
     if name == RESULT:
         return "the result"
     if name.startswith(CHANGES):
-        return str(describe_number(int(name.removeprefix(CHANGES))))
+        return describe(int(name.removeprefix(CHANGES)))
     return name
 
 

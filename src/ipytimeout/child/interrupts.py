@@ -9,6 +9,7 @@ race costs a quarter of a second.
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ from typing import Any
 from ipytimeout.exceptions import DeadlineInterrupt
 from ipytimeout.wire.signals import DEADLINE_SIGNAL
 
-_MACHINERY = ("asyncio", "selectors", "ipytimeout")
+#: A loop's own lines, and ours that run it.
+_LOOP = re.compile(r"asyncio(\..*)?|selectors|ipytimeout\.child\.run")
 
 
 class Interrupts:
@@ -33,6 +35,7 @@ class Interrupts:
         self._held = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaited: asyncio.Future[Any] | None = None
+        self._hit: asyncio.Task[Any] | None = None  # the task in which the last interrupt was raised
 
     def install(self) -> None:
         """Ignore both for now; done first of all, because the default of either is to kill."""
@@ -54,6 +57,12 @@ class Interrupts:
         """Note what to cancel while ``loop`` waits."""
         self._loop = loop
         self._awaited = awaited
+
+    def take_from_task(self) -> None:
+        """Read the interrupt from the task in which it was raised, or asyncio logs it as never retrieved."""
+        task, self._hit = self._hit, None
+        if task is not None and task.done() and not task.cancelled():
+            task.exception()
 
     def watch_awaiting(self) -> None:
         """From now on the code may ``await``: let SIGINT cancel it where it waits."""
@@ -91,10 +100,12 @@ class Interrupts:
             self.cancelled_for = kind
             self._awaited.cancel()
             self._loop.call_soon_threadsafe(lambda: None)  # end the select that this signal did not end
-        elif kind is DeadlineInterrupt:
+            return
+        if self._loop is not None and asyncio._get_running_loop() is self._loop:
+            self._hit = asyncio.current_task(self._loop)
+        if kind is DeadlineInterrupt:
             raise DeadlineInterrupt("this run is being ended")
-        else:
-            raise kind
+        raise kind
 
     def _is_waiting(self, frame: FrameType | None) -> bool:
         """Tell whether the main thread is in its event loop's own code, between the steps of tasks."""
@@ -104,4 +115,4 @@ class Interrupts:
         if asyncio._get_running_loop() is not loop or asyncio.current_task(loop) is not None:
             return False
         module = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
-        return module.partition(".")[0] in _MACHINERY
+        return _LOOP.fullmatch(module) is not None

@@ -72,6 +72,8 @@ def run_cell(shell: ChildShell, interrupts: Interrupts, job: Execute) -> Ended:
     if error is None:
         result = outcome.value
         error = result.error_before_exec if result.error_before_exec is not None else result.error_in_exec
+    if interrupts.deadline_came or interrupts.caused(error, KeyboardInterrupt):
+        _end_tasks(loop, interrupts)
     _take_error(ended, interrupts, error, shell)
     if ended.exception is not None and shell.shown is not None and shell.shown[0] is ended.exception:
         ended.error = shell.shown[1]
@@ -171,7 +173,7 @@ class _Outcome:
         interrupts: Interrupts,
         context: contextvars.Context,
     ) -> _Outcome:
-        """Run a coroutine to its end, whatever interrupts it; after an interrupt, end its tasks too."""
+        """Run a coroutine to its end, whatever interrupts it."""
         task = loop.create_task(coroutine, context=context)
         interrupts.waits_for(loop, task)
         _drive(loop, task, interrupts)
@@ -183,8 +185,6 @@ class _Outcome:
                 error = cancelled
         else:
             error = task.exception()
-        if interrupts.cancelled_for is not None or interrupts.deadline_came or isinstance(error, KeyboardInterrupt):
-            _end_tasks(loop, interrupts)
         return cls(None if error is not None else task.result(), error)
 
 
@@ -197,6 +197,7 @@ def _drive(loop: asyncio.AbstractEventLoop, awaited: asyncio.Future[Any], interr
             if not awaited.done():  # raised in another task, or in a callback
                 if isinstance(error, KeyboardInterrupt):
                     interrupts.cancelled_for = type(error)
+                    interrupts.take_from_task()
                 awaited.cancel()
         except BaseException:
             pass  # its own, to be read from it; or the code has stopped the loop, which goes on natively

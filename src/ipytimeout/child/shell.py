@@ -215,6 +215,7 @@ def make_shell(channel: Channel, interrupts: Interrupts, *, looks_like_kernel: b
         ChildShell.__name__ = ChildShell.__qualname__ = "ZMQInteractiveShell"
         ChildShell.__module__ = "ipykernel.zmqshell"
         _use_ipython_debugger()
+    _leave_the_exit_warning_to_the_host()
     shell: ChildShell = ChildShell.instance(
         config=config, channel=channel, interrupts=interrupts, cell_directory=cell_directory
     )
@@ -230,6 +231,19 @@ def warm_up(shell: ChildShell) -> None:
             shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
     shell.display_formatter.format("")
     shell.transform_cell("1")
+
+
+def _leave_the_exit_warning_to_the_host() -> None:
+    """Say "To exit: use 'exit' …" once: the host's shell says it when ``SystemExit`` is raised there again."""
+    from IPython.core import interactiveshell
+
+    native: Any = vars(interactiveshell)["warn"]
+
+    def warn(message: Any, *args: Any, stacklevel: int = 1, **kwargs: Any) -> None:
+        if not str(message).startswith("To exit: use"):
+            native(message, *args, stacklevel=stacklevel + 1, **kwargs)
+
+    vars(interactiveshell)["warn"] = warn
 
 
 def _use_ipython_debugger() -> None:

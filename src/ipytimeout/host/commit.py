@@ -97,19 +97,19 @@ def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: Obje
         CannotRebuild: A part cannot be unpickled here. Ask the child again, with ``Resend(without={name: reason})``
             and the ``name`` and ``reason`` of the error, added to those of earlier tries.
     """
-    size, dicts, names, deleted, refusal = pickle.loads(buffers[0])
-    if size != len(table):
+    size, names, deleted, refusal = pickle.loads(buffers[0])
+    known = table.objects if names else []
+    if names and size != len(known):
         raise CannotRebuild(None, "the child answered to another namespace")
-    known = [*table.objects, *(vars(table.objects[number]) for number in dicts)]
     with collector_paused(), warnings_held():
         try:
-            parts = _read(buffers, namespace, known, names)
+            parts = _read(buffers, known, names)
         except CannotRebuild as error:
             if not isinstance(error.__cause__, NameError):
                 raise
             # The notebook's code that rebuilds an object needs another name that is only just coming back.
             with staged(namespace) as stage:
-                parts = _read(buffers, namespace, known, names, stage)
+                parts = _read(buffers, known, names, stage)
         commit = Commit(namespace)
         commit._deleted = deleted
         commit.exception_reason = refusal
@@ -129,12 +129,11 @@ def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: Obje
 
 def _read(
     buffers: Sequence[Buffer],
-    namespace: dict[str, object],
     known: Sequence[object],
     names: list[str],
     stage: Callable[[str, object], None] = lambda name, value: None,
 ) -> dict[str, Any]:
-    reader = Reader(buffers[1], buffers[2:], namespace, known)
+    reader = Reader(buffers[1], buffers[2:], known=known)
     parts: dict[str, Any] = {}
     for name in names:
         parts[name] = reader.read(name)

@@ -140,7 +140,7 @@ def show_once(shell: InteractiveShell) -> None:
         if shown is None:
             native(*args, **kwargs)
         else:
-            shell._last_traceback = shown  # what ipykernel puts into the reply
+            vars(shell)["_last_traceback"] = shown  # what ipykernel puts into the reply
 
     showtraceback.shows_once = True  # type: ignore[attr-defined]
     shell.showtraceback = showtraceback  # type: ignore[method-assign]

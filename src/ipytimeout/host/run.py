@@ -105,8 +105,9 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
     ended = _run(Job(namespace, needed, state, message), options, shell)
     value = _take_back(shell, ended)
     if value is not None and not statement:
-        shell.displayhook.update_user_ns(value)
-        shell.displayhook.fill_exec_result(value)
+        hook: Any = shell.displayhook
+        hook.update_user_ns(value)
+        hook.fill_exec_result(value)
     _show_summary(shell, ended, options)
     if ended.error is not None:
         raise ended.error

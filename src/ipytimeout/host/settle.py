@@ -67,7 +67,7 @@ def _is_library(module: ModuleType) -> bool:
     return file is None or _is_in_library(file)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _is_in_library(file: str) -> bool:
     folders = {os.path.realpath(sysconfig.get_path(kind)) + os.sep for kind in ("stdlib", "purelib", "platlib")}
     return os.path.realpath(file).startswith(tuple(folders))

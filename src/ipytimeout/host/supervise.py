@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.wire.messages import (
@@ -73,7 +73,7 @@ class Supervision:
         self._told = time.monotonic()
         self._moved = 0
 
-    def __enter__(self) -> Supervision:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

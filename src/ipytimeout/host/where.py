@@ -92,7 +92,9 @@ def in_short(frames: Sequence[Frame], numbers: Mapping[str, int]) -> str:
     return f"in line {line}" if name.startswith("<") and name != "<lambda>" else f"in {name}(), line {line}"
 
 
-def rendered(error: BaseException, traceback: Sequence[str], frames: Sequence[Frame], numbers: Mapping[str, int]) -> list[str]:
+def rendered(
+    error: BaseException, traceback: Sequence[str], frames: Sequence[Frame], numbers: Mapping[str, int]
+) -> list[str]:
     """Return what a notebook shows for an error that ended a run: where the code was, then the error's text.
 
     ``traceback`` is what the child's shell made of the interrupt, when the code was there to obey it; else the

@@ -216,14 +216,13 @@ def _ended(run: Run, now: float) -> Step:
 def _exited(run: Run, returncode: int, now: float) -> Step:
     run = replace(run, returncode=returncode)
     match run.phase:
-        case Phase.IDLE | Phase.SENDING | Phase.RUNNING | Phase.ENDING:
+        case Phase.IDLE | Phase.SENDING | Phase.RUNNING | Phase.ENDING | Phase.RETURNING:
+            if run.phase is Phase.RETURNING and returncode == 0:
+                return run, ()  # it has said all it had to say
+            # Whatever had been said before: the changes did not get through.
             run = replace(run, phase=Phase.KILLED, cause=run.cause or Cause.DIED, elapsed=_elapsed(run, now))
             return run, (Action.KILL_TREE, Action.JUDGE)
-        case Phase.RETURNING if returncode != 0:
-            # Whatever had been said before: the changes did not get through.
-            run = replace(run, phase=Phase.KILLED, cause=run.cause or Cause.DIED)
-            return run, (Action.KILL_TREE, Action.JUDGE)
-        case Phase.RETURNING | Phase.KILLED | Phase.OVER:
+        case Phase.KILLED | Phase.OVER:
             return run, ()
         case _:
             assert_never(run.phase)

@@ -264,9 +264,7 @@ class Warden:
         orphans = [p for p in tree.children(os.getpid()) if p not in own and tree.mark_of(p) not in others]
         return ([] if child.reaped else [child.pid]) + orphans
 
-    def _start(
-        self, message: Start, control: int, stdin: int, stdout: int, stderr: int, channel: int
-    ) -> None:
+    def _start(self, message: Start, control: int, stdin: int, stdout: int, stderr: int, channel: int) -> None:
         """Fork and become the program that was asked for."""
         status, status_child = os.pipe()
         stack, stack_child = os.pipe()

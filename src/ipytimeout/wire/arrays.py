@@ -10,7 +10,7 @@ import gc
 import pickle
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.wire.facets import CannotRestore, Facet, Sight, Swap, Turn, fingerprint, same_items
@@ -35,11 +35,13 @@ class SharedBase(BaseException):
 class ArrayAliases:
     """What one dump remembers, so that arrays that showed the same memory do so again."""
 
-    __slots__ = ("arrays", "lone", "shared")
+    __slots__ = ("arrays", "known", "lone", "shared")
 
     def __init__(self) -> None:
-        #: Arrays that are in the stream, or in the table, by id.
+        #: Arrays that are in the stream, by id.
         self.arrays: set[int] = set()
+        #: What the receiver has, by id.
+        self.known: Container[int] = ()
         #: Bases of views that travel without them: id of the base → id of the view.
         self.lone: dict[int, int] = {}
         #: Bases that must travel.
@@ -101,7 +103,9 @@ def _address(array: Any) -> int:
 
 def _travels_with(view: Any, base: Any, aliases: ArrayAliases) -> bool:
     """Whether the base is sent too: it is there anyway, or not much larger, or a second view shows it."""
-    if id(base) in aliases.arrays or id(base) in aliases.shared or base.nbytes <= 4 * view.nbytes + _BASE_ALLOWANCE:
+    if any(id(base) in there for there in (aliases.arrays, aliases.known, aliases.shared)):
+        return True
+    if base.nbytes <= 4 * view.nbytes + _BASE_ALLOWANCE:
         return True
     if aliases.lone.setdefault(id(base), id(view)) != id(view):
         raise SharedBase(id(base))

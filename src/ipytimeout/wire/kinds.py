@@ -192,6 +192,10 @@ def _has_hidden_state(cls: type) -> bool:
     return False
 
 
+def has_attributes(facets: tuple[Facet, ...]) -> bool:
+    return _ATTRIBUTES in facets or _OWNED in facets
+
+
 # ---------------------------------------------------------------- words
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Json: TypeAlias = Any
@@ -360,7 +360,7 @@ Message: TypeAlias = (
 )
 
 _NESTED: dict[str, type] = {"state": ProcessState, "error": Error}
-_TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}  # type: ignore[attr-defined]
+_TYPES: dict[str, type] = {t.__name__: t for t in get_args(Message)}
 
 
 def _plain(value: Any) -> Json:

@@ -2,8 +2,8 @@
 
 A pickler numbers each object that it writes, an unpickler each object that it reads, and the numbers agree. So the
 memo of the dump and the memo of the load are one table: entry *i* is the host's object there and the child's copy of
-it here. On the way back both sides start with that table as their memo, and whatever came from the host is a number
-in the stream. Identity, aliases and cycles hold, and unchanged data never travels.
+it here. On the way back whatever came from the host is its number in the stream. Identity, aliases and cycles hold,
+and unchanged data never travels.
 
 The first entries of the table are never written at all: ``_seeds`` are objects that each process has of its own, the
 notebook's namespace first. That is how functions find the receiver's live globals.
@@ -28,7 +28,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cloudpickle
 
@@ -46,7 +46,7 @@ __all__ = [
     "Loaded",
     "Looker",
     "NamespacePickler",
-    "NamespaceUnpickler",
+    "NumberedPickler",
     "ObjectTable",
     "Reader",
     "collector_paused",
@@ -94,27 +94,32 @@ class ObjectTable:
     child's counterpart of one may be alive, but the host has nothing that it would stand for.
     """
 
-    __slots__ = ("_numbers", "objects", "private", "seeds")
+    __slots__ = ("_build", "_numbers", "_objects", "private", "seeds")
 
-    def __init__(self, objects: list[object], private: Iterable[int], seeds: int) -> None:
-        self.objects = objects
-        self.private = frozenset(private)
-        self.seeds = seeds
+    def __init__(self, build: Callable[[], list[object]], seeds: int, private: Iterable[int] = ()) -> None:
+        self._build: Callable[[], list[object]] | None = build
+        self._objects: list[object] = []
         self._numbers: dict[int, int] | None = None
+        self.seeds = seeds
+        self.private = frozenset(private)
 
-    def __len__(self) -> int:
-        return len(self.objects)
+    @property
+    def objects(self) -> list[object]:
+        """Every object by its number. Made when it is first asked for: that takes a second for a million objects."""
+        if self._build is not None:
+            with collector_paused():
+                self._objects = self._build()
+            self._build = None
+        return self._objects
 
     @property
     def numbers(self) -> dict[int, int]:
         """The number of each object that both sides have, by its ``id``."""
         if self._numbers is None:
-            private = self.private
-            self._numbers = {id(o): i for i, o in enumerate(self.objects) if i not in private}
+            with collector_paused():
+                private = self.private
+                self._numbers = {id(obj): i for i, obj in enumerate(self.objects) if i not in private}
         return self._numbers
-
-    def number_of(self, obj: object) -> int | None:
-        return self.numbers.get(id(obj))
 
 
 @dataclass(slots=True)
@@ -170,13 +175,12 @@ def _seeds(namespace: dict[str, object]) -> list[object]:
 
 
 class NamespacePickler(cloudpickle.Pickler):
-    """Pickles what notebooks hold. ``known`` is the table that the receiver has too."""
+    """Pickles what notebooks hold."""
 
     def __init__(
         self,
         file: io.BytesIO,
         namespace: dict[str, object],
-        known: Sequence[object],
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
     ) -> None:
         super().__init__(file, protocol=_PROTOCOL, buffer_callback=buffer_callback)  # type: ignore[arg-type]
@@ -185,11 +189,6 @@ class NamespacePickler(cloudpickle.Pickler):
         #: Stand-ins for the globals of functions that come from a module.
         self.module_globals: dict[str, reducers.ModuleGlobals] = {}
         self._reducers: dict[type, reducers.Reducer | None] = {}
-        memo = {id(o): (i, o) for i, o in enumerate(known)}
-        # What were two equal strings in the host may be one here. The memo counts its entries to number the next.
-        fillers = [object() for _ in range(len(known) - len(memo))]
-        memo.update((id(o), (0, o)) for o in fillers)
-        self.memo = memo
 
     def reducer_override(self, obj: Any) -> Any:
         try:
@@ -198,13 +197,46 @@ class NamespacePickler(cloudpickle.Pickler):
             reduce = self._reducers[type(obj)] = reducers.find_reducer(type(obj))
         return NotImplemented if reduce is None else reduce(obj, self)
 
+    @property
+    def copies_state(self) -> bool:
+        """Whether a class was seen whose state may be another object than what its instances hold."""
+        return any(reducers.changes_pickling(cls) for cls in self._reducers)
 
-class NamespaceUnpickler(pickle.Unpickler):
-    """The other half. Its stream must begin with what ``_prelude`` returns."""
 
-    def __init__(self, file: io.BytesIO, namespace: dict[str, object], buffers: Iterable[object]) -> None:
-        super().__init__(file, buffers=buffers)  # type: ignore[call-overload]
-        self.namespace = namespace
+class SeededPickler(NamespacePickler):
+    """On the way to the child: the receiver has the seeds already, as the first entries of its memo."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        namespace: dict[str, object],
+        buffer_callback: Callable[[pickle.PickleBuffer], bool],
+        seeds: Sequence[object],
+    ) -> None:
+        super().__init__(file, namespace, buffer_callback)
+        self.memo = {id(obj): (i, obj) for i, obj in enumerate(seeds)}
+
+
+class NumberedPickler(NamespacePickler):
+    """On the way back: what the host has is a number.
+
+    A persistent id and not an entry of the memo, since a memo of a million entries costs a second to fill. An object
+    whose ``__dict__`` is meant is its number in a tuple.
+    """
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        namespace: dict[str, object],
+        buffer_callback: Callable[[pickle.PickleBuffer], bool],
+        numbers: Mapping[int, int | tuple[int]],
+    ) -> None:
+        super().__init__(file, namespace, buffer_callback)
+        self._number_of = numbers.get
+        self.arrays.known = numbers
+
+    def persistent_id(self, obj: object) -> int | tuple[int] | None:
+        return self._number_of(id(obj))
 
 
 def _prelude(count: int) -> bytes:
@@ -254,7 +286,11 @@ class Stream:
     failed: dict[str, Exception]
 
 
-def dump_parts(parts: Sequence[tuple[str, object]], namespace: dict[str, object], known: Sequence[object]) -> Stream:
+#: Makes a pickler for a new stream, from the stream's file and the taker of its large buffers.
+NewPickler: TypeAlias = Callable[[io.BytesIO, Callable[[pickle.PickleBuffer], bool]], NamespacePickler]
+
+
+def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> Stream:
     """Pickle the parts one after the other into one stream, with one memo: aliases between them hold.
 
     A part that cannot be pickled is left out. A pickler that failed has a memo nobody can use, so after the first
@@ -266,7 +302,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], namespace: dict[str, object]
     def attempt(wanted: Sequence[tuple[str, object]]) -> Stream:
         while True:
             try:
-                return _dump_once(wanted, namespace, known, shared, failed)
+                return _dump_once(wanted, new_pickler, shared, failed)
             except arrays.SharedBase as base:
                 shared.add(base.base_id)
 
@@ -286,11 +322,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], namespace: dict[str, object]
 
 
 def _dump_once(
-    parts: Sequence[tuple[str, object]],
-    namespace: dict[str, object],
-    known: Sequence[object],
-    shared: set[int],
-    failed: dict[str, Exception],
+    parts: Sequence[tuple[str, object]], new_pickler: NewPickler, shared: set[int], failed: dict[str, Exception]
 ) -> Stream:
     buffers: list[Buffer] = []
 
@@ -302,61 +334,55 @@ def _dump_once(
         return False
 
     file = io.BytesIO()
-    pickler = NamespacePickler(file, namespace, known, take)
+    pickler = new_pickler(file, take)
     pickler.arrays.shared = shared
     for name, value in parts:
         try:
             pickler.dump(value)
-        except arrays.SharedBase:
-            raise
         except Exception as error:
             # Without its traceback, whose frames would keep every temporary object alive.
             raise _PartFailed(name, error.with_traceback(None)) from None
     return Stream(file.getvalue(), buffers, pickler, failed)
 
 
-class Reader:
+class Reader(pickle.Unpickler):
     """Loads the parts of a stream one after the other."""
 
     def __init__(
-        self,
-        stream: Buffer,
-        buffers: Iterable[Buffer],
-        namespace: dict[str, object],
-        known: Sequence[object],
+        self, stream: Buffer, buffers: Iterable[Buffer], seeds: Sequence[object] = (), known: Sequence[object] = ()
     ) -> None:
-        file = io.BytesIO(_prelude(len(known)) + bytes(stream))
-        self._unpickler = NamespaceUnpickler(file, namespace, itertools.chain(known, buffers))
-        self._unpickler.load()
+        file = io.BytesIO(_prelude(len(seeds)) + bytes(stream))
+        super().__init__(file, buffers=itertools.chain(seeds, buffers))  # type: ignore[arg-type]
+        self._known = known
+        self.load()
+
+    def persistent_load(self, number: int | tuple[int]) -> Any:
+        return self._known[number] if isinstance(number, int) else vars(self._known[number[0]])
 
     def read(self, name: str | None) -> Any:
         """Return the next part. ``name`` is who is to blame when it cannot be rebuilt."""
         try:
-            return self._unpickler.load()
+            return self.load()
         except Exception as error:
             raise CannotRebuild(name, plain_reason(error)) from error
 
     def objects(self) -> list[object]:
         """Return what was read so far, by number."""
-        memo = self._unpickler.memo.copy()  # type: ignore[attr-defined]
-        return [memo[i] for i in range(len(memo))]
+        memo = self.memo.copy()  # type: ignore[attr-defined]
+        return list(map(memo.__getitem__, range(len(memo))))
 
 
-class Looker(NamespacePickler):
+class Looker(NumberedPickler):
     """Pickles only to compare: what the table has is a number, however it changes; all else is gone through."""
 
-    def __init__(self, namespace: dict[str, object], numbers: Mapping[int, int]) -> None:
+    def __init__(self, namespace: dict[str, object], numbers: Mapping[int, int | tuple[int]]) -> None:
         self._file = io.BytesIO()
         self._digests: list[bytes] = []
-        self._numbers = numbers
-        super().__init__(self._file, namespace, (), self._digest)
+        super().__init__(self._file, namespace, self._digest, numbers)
 
     def _digest(self, buffer: pickle.PickleBuffer) -> bool:
         self._digests.append(fingerprint(buffer.raw()))
         return False
-
-    def persistent_id(self, obj: object) -> int | None:
-        return self._numbers.get(id(obj))
 
     def look(self, obj: object) -> object:
         """Return something equal as long as the object is; raise when it cannot be pickled."""
@@ -391,26 +417,27 @@ def dump_namespace(namespace: dict[str, object], names: Collection[str], extra: 
     seeds = _seeds(namespace)
     values = sorted(((name, namespace[name]) for name in names if name in namespace), key=needed_first)
     parts = [*values, *extra.items()]
-    stream = dump_parts(parts, namespace, seeds)
+    stream = dump_parts(parts, lambda file, take: SeededPickler(file, namespace, take, seeds))
     for name in extra:
         if name in stream.failed:
             raise pickle.PicklingError(plain_reason(stream.failed[name])) from stream.failed[name]
     refused = {name: plain_reason(error) for name, error in stream.failed.items()}
     sent = [name for name, _ in parts if name not in refused]
-    # Neither the parts nor the pickler may hold an object now: who else holds it tells what is private.
-    pickler, body = stream.pickler, stream.pickle
-    del values, parts
-    with collector_paused():
-        objects = _objects_of(pickler)
-        pickler.clear_memo()
-        pickler.module_globals.clear()
-        internal = {cls for cls in set(map(type, objects)) if frames.is_internal(cls)}
-        private = [i for i in _held_by_nobody_else(objects) if i >= len(seeds)]
-        if internal:
-            private += [i for i, obj in enumerate(objects) if type(obj) in internal]
-    table = ObjectTable(objects, private, len(seeds))
+    pickler = stream.pickler
+    private: list[int] = []
+    if pickler.copies_state:
+        # Neither the parts nor the pickler may hold an object now: who else holds it tells what is private.
+        del values, parts
+        with collector_paused():
+            objects = _objects_of(pickler)
+            pickler.clear_memo()
+            pickler.module_globals.clear()
+            private = [i for i in _private(objects) if i >= len(seeds)]
+        table = ObjectTable(lambda: objects, len(seeds), private)
+    else:
+        table = ObjectTable(lambda: _objects_of(pickler), len(seeds))
     head = pickle.dumps((sent, list(extra), private), _PROTOCOL)
-    return Dump([body, head, *stream.buffers], table, refused)
+    return Dump([stream.pickle, head, *stream.buffers], table, refused)
 
 
 def _objects_of(pickler: NamespacePickler) -> list[object]:
@@ -421,14 +448,15 @@ def _objects_of(pickler: NamespacePickler) -> list[object]:
     return objects
 
 
-def _held_by_nobody_else(objects: list[object]) -> list[int]:
+def _private(objects: list[object]) -> list[int]:
     """Return the numbers of the temporaries of the pickling: objects that only this list holds, or one of them.
 
     A state that ``__getstate__`` made is one, and a list that it copied into that state is another; the ``__dict__``
-    of an object is none.
+    of an object is none. What frames are made of has no identity either.
     """
+    internal = {cls for cls in set(map(type, objects)) if frames.is_internal(cls)}
     getrefcount = sys.getrefcount
-    private = [i for i, obj in enumerate(objects) if getrefcount(obj) <= _ALONE]
+    private = [i for i, obj in enumerate(objects) if getrefcount(obj) <= _ALONE or type(obj) in internal]
     holders = [objects[i] for i in private if type(objects[i]) in (dict, list, tuple)]
     if not holders:
         return private
@@ -455,7 +483,7 @@ _CAN_BE_COPIES = frozenset((dict, list, set, tuple, bytearray))
 
 
 def _alone() -> int:
-    """Measure the reference count of an object that only a list holds, as ``_held_by_nobody_else`` sees it."""
+    """Measure the reference count of an object that only a list holds, as ``_private`` sees it."""
     objects = [object()]
     return next(sys.getrefcount(obj) for _, obj in enumerate(objects))
 
@@ -468,15 +496,14 @@ def load_namespace(buffers: Sequence[Buffer], namespace: dict[str, object]) -> L
     """
     seeds = _seeds(namespace)
     sent, extra, private = pickle.loads(buffers[1])
-    reader = Reader(buffers[0], buffers[2:], namespace, seeds)
+    reader = Reader(buffers[0], buffers[2:], seeds)
     with collector_paused(), warnings_held(), staged(namespace) as stage:
         values: dict[str, object] = {}
         for name in sent:
             values[name] = reader.read(name)
             stage(name, values[name])
-        objects = reader.objects()
     extras = {name: values.pop(name) for name in extra}
-    return Loaded(values, extras, ObjectTable(objects, private, len(seeds)))
+    return Loaded(values, extras, ObjectTable(reader.objects, len(seeds), private))
 
 
 @contextmanager

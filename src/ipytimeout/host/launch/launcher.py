@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Any, Protocol
+from typing import Protocol, assert_never
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.spawn import SpawnLauncher
@@ -23,13 +23,16 @@ class Launcher(Protocol):
     def take(self, settle: Settle) -> Child:
         """Return a child that settles like this process and has run nothing. Called once for each run."""
 
+    def close(self) -> None:
+        """Let go of spare and template; called by nobody but tests: both end with their warden."""
+
 
 class AutoLauncher:
     """``warm`` where it works, else ``spawn``, with the reason told once."""
 
-    def __init__(self) -> None:
-        self._warm: WarmLauncher = _launcher(StartMethod.WARM)
-        self._spawn: SpawnLauncher = _launcher(StartMethod.SPAWN)
+    def __init__(self, warm: WarmLauncher, spawn: SpawnLauncher) -> None:
+        self._warm = warm
+        self._spawn = spawn
         self._use_spawn = False
 
     def prepare(self, settle: Settle) -> None:
@@ -48,23 +51,36 @@ class AutoLauncher:
         child.note = note
         return child
 
+    def close(self) -> None:
+        self._warm.close()
+        self._spawn.close()
+
 
 _lock = threading.RLock()
-_launchers: dict[tuple[int, StartMethod], Any] = {}
-_MAKE = {StartMethod.AUTO: AutoLauncher, StartMethod.WARM: WarmLauncher, StartMethod.SPAWN: SpawnLauncher}
+_launchers: dict[tuple[int, StartMethod], Launcher] = {}
 
 
 def get_launcher(method: StartMethod) -> Launcher:
     """Return this process's launcher for a start method; a forked worker of the notebook has its own."""
-    if method is StartMethod.AUTO and sys.platform != "linux":
-        method = StartMethod.SPAWN
-    launcher: Launcher = _launcher(method)
-    return launcher
-
-
-def _launcher(method: StartMethod) -> Any:
     with _lock:
         key = os.getpid(), method
         if key not in _launchers:
-            _launchers[key] = _MAKE[method]()
+            _launchers[key] = _make(method)
         return _launchers[key]
+
+
+def _make(method: StartMethod) -> Launcher:
+    match method:
+        case StartMethod.SPAWN:
+            return SpawnLauncher()
+        case StartMethod.WARM:
+            return WarmLauncher()
+        case StartMethod.AUTO:
+            spawn = get_launcher(StartMethod.SPAWN)
+            if sys.platform != "linux":
+                return spawn
+            warm = get_launcher(StartMethod.WARM)
+            assert isinstance(warm, WarmLauncher) and isinstance(spawn, SpawnLauncher)
+            return AutoLauncher(warm, spawn)
+        case _:
+            assert_never(method)

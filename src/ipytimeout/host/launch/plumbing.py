@@ -10,6 +10,7 @@ import os
 import socket
 from contextlib import ExitStack, suppress
 from types import TracebackType
+from typing import Self
 
 from ipytimeout.host.launch.child import Child
 
@@ -28,7 +29,7 @@ class Plumbing:
 
         self._open()
 
-    def __enter__(self) -> Plumbing:
+    def __enter__(self) -> Self:
         return self
 
     def _open(self) -> None:

@@ -46,6 +46,12 @@ class SpawnLauncher:
             child.close()
         return start_interpreter(get_warden(), settle)
 
+    def close(self) -> None:
+        with self._lock:
+            if self._spare is not None:
+                self._spare[0].close()
+                self._spare = None
+
 
 def start_interpreter(warden: Warden, settle: Settle) -> Child:
     """Have the warden start a fresh interpreter as a child."""

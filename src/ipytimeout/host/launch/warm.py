@@ -17,7 +17,7 @@ from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.spawn import interpreter, start_environ
 from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle, Start
+from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle, Start, Started
 
 #: So long the template may take to import what is new and to fork, in seconds; then the run is spawned.
 PATIENCE = 10.0
@@ -27,12 +27,20 @@ class TemplateUnusable(Exception):
     """The template cannot fork a child that works; the text says why."""
 
 
+class _TemplateUnclean(TemplateUnusable):
+    """It has imported what does not survive a fork: so will every other one."""
+
+
+class _TemplateDied(TemplateUnusable):
+    """Its process is gone."""
+
+
 class WarmLauncher:
     """Fork children from one template. One instance per host process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._template: Template | None = None
+        self.template: Template | None = None
         #: A child that has been asked for ahead of time, and how many modules the template had been sent then.
         self._spare: tuple[Request, int] | None = None
         self.unusable = ""
@@ -52,36 +60,48 @@ class WarmLauncher:
         with self._lock:
             if self.unusable:
                 raise TemplateUnusable(self.unusable)
-            self._ready(settle)
-            assert self._template is not None and self._spare is not None
-            (request, _), self._spare = self._spare, None
             try:
-                return self._template.fetch(request)
-            except TemplateUnusable as error:
-                self._template.close()
-                self._template = None
-                if error.args and error.args[-1] is _FOR_GOOD:
-                    self.unusable = str(error.args[0])
-                raise
+                return self._fetch(settle)
+            except _TemplateDied:  # somebody killed it: once more with a new one
+                return self._fetch(settle)
+
+    def _fetch(self, settle: Settle) -> Child:
+        self._ready(settle)
+        assert self.template is not None and self._spare is not None
+        (request, _), self._spare = self._spare, None
+        try:
+            return self.template.fetch(request)
+        except TemplateUnusable as error:
+            self.template.close()
+            self.template = None
+            if isinstance(error, _TemplateUnclean):
+                self.unusable = str(error)
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._spare is not None:
+                self._spare[0].abandon()
+                self._spare = None
+            if self.template is not None:
+                self.template.close()
+                self.template = None
 
     def _ready(self, settle: Settle) -> None:
-        template = self._template
+        template = self.template
         if template is None or not template.fits(settle):
             if self._spare is not None:
                 self._spare[0].abandon()
             self._spare = None
             if template is not None:
                 template.close()
-            template = self._template = Template(get_warden(), settle)
+            template = self.template = Template(get_warden(), settle)
         template.follow(settle)
         if self._spare is not None and self._spare[1] != len(template.sent):
             self._spare[0].abandon()  # it lacks what the notebook has imported since
             self._spare = None
         if self._spare is None:
             self._spare = template.request(), len(template.sent)
-
-
-_FOR_GOOD = object()
 
 
 class Request:
@@ -117,6 +137,15 @@ class Template:
             channel.close()
             os.close(null)
         self._send(dataclasses.replace(settle, preload=[]))
+
+    def pid(self) -> int:
+        """Return the number of the process, waiting until the warden has started it."""
+        self._control.settimeout(PATIENCE)
+        decoder = Decoder()
+        while True:
+            for message in decoder.feed(self._control.recv(1 << 16)):
+                if isinstance(message, Started):
+                    return message.pid
 
     def fits(self, settle: Settle) -> bool:
         """Whether the template lives and is like this host."""
@@ -154,7 +183,7 @@ class Template:
                 if asked is request:
                     break
             if not answer.pid:
-                raise TemplateUnusable(answer.reason, _FOR_GOOD)
+                raise _TemplateUnclean(answer.reason)
             control = self._warden.send(Adopt(answer.pid), [request.status, request.stack])
             return plumbing.child(control)
 
@@ -168,12 +197,12 @@ class Template:
             while not self._answers:
                 data = self._channel.recv(1 << 16)
                 if not data:
-                    raise TemplateUnusable("the template process ended")
+                    raise _TemplateDied("the template process ended")
                 self._answers += [m for m in self._decoder.feed(data) if isinstance(m, Forked)]
         except TimeoutError:
             raise TemplateUnusable(f"the template was not ready after {PATIENCE:g} s") from None
         except (OSError, ProtocolError) as error:
-            raise TemplateUnusable(f"the template process cannot be reached: {error}") from None
+            raise _TemplateDied(f"the template process cannot be reached: {error}") from None
         return self._answers.pop(0)
 
     def _send(self, message: Message, descriptors: list[int] | None = None) -> None:

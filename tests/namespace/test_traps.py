@@ -1,0 +1,104 @@
+"""What plain pickling both ways gets wrong, and notebooks do: globals, identity, classes, closures, aliases, names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from .conftest import Notebook
+
+
+class Trap(NamedTuple):
+    title: str
+    before: str
+    timed: str
+    #: Native cells, or with "@" before them timed ones, that follow.
+    later: tuple[str, ...]
+    check: str
+
+
+TRAPS = [
+    Trap("a function sees the global that the cell rebinds", "rate = 1\ndef get(): return rate", "rate = 2; seen = get()", (), "seen == 2"),
+    Trap("a function of the notebook sees it afterwards", "rate = 1\ndef get(): return rate", "rate = 2", (), "get() == 2"),
+    Trap("a function made in the cell sees later globals", "rate = 1", "def get(): return rate", ("rate = 5",), "get() == 5"),
+    Trap("a function stays the same object", "def get(): pass\nfirst = get", "get.tag = 1", (), "get is first and get.tag == 1"),
+    Trap("a global statement", "n = 0\ndef inc():\n    global n\n    n += 1", "inc(); inc()", (), "n == 2"),
+    Trap("a lambda", "scale = lambda v: v * k\nk = 1", "k = 10; seen = scale(2)", (), "seen == 20 and scale(1) == 10"),
+    Trap("functions that call each other", "def fact(n): return 1 if n < 2 else n * fact(n - 1)", "a = fact(5)\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)", (), "a == 120 and fib(10) == 55"),
+    Trap("isinstance on both sides", "class C: pass\nc = C(); first = C", "d = C(); inside = isinstance(c, C)", (), "inside and isinstance(d, C) and C is first"),
+    Trap("a class attribute", "class C: n = 0", "C.n = 5", (), "C.n == 5 and C().n == 5"),
+    Trap("a method that is replaced", "class C:\n    def m(self): return 1\nc = C()", "C.m = lambda self: 2", (), "c.m() == 2"),
+    Trap("a class of the cell goes back in", "", "class Q:\n    def __init__(self): self.v = 1\nq = Q()", ("@q2 = Q(); ok = isinstance(q, Q)",), "ok and type(q) is type(q2) is Q"),
+    Trap("super()", "class A:\n    def m(self): return 1\nclass B(A):\n    def m(self): return super().m() + 1\nfirst = B", "b = B(); r = b.m()", (), "r == 2 and type(b) is first and b.m() == 2"),
+    Trap("super() in a class of the cell", "class A:\n    def m(self): return 1", "class B(A):\n    def m(self): return super().m() + 1", (), "B().m() == 2"),
+    Trap("members of an enum", "import enum\nclass E(enum.Enum): A = 1\ne = E.A", "e2 = E.A; same = e is E.A", (), "same and e2 is E.A and e is E.A"),
+    Trap("an enum of the cell", "", "import enum\nclass F(enum.Enum):\n    A = 1\n    def twice(self): return self.value * 2\ne = F.A", ("@again = F.A; same = e is F.A",), "same and again is F.A and e is F.A and e.twice() == 2"),
+    Trap("a dataclass", "import dataclasses\n@dataclasses.dataclass\nclass D:\n    x: int = 0\n    y: list = dataclasses.field(default_factory=list)\nd = D(1)", "d2 = D(1); same = d == d2; z = dataclasses.replace(d, x=3)", (), "same and d == d2 and type(d2) is D and z.x == 3"),
+    Trap("a frozen dataclass of the cell", "", "import dataclasses\n@dataclasses.dataclass(frozen=True, slots=True)\nclass P:\n    x: int\np = P(1)", ("@p2 = P(2); h = hash(p)",), "p == P(1) and p2.x == 2 and h == hash(P(1)) and dataclasses.fields(P)[0].default is dataclasses.MISSING"),
+    Trap("a named tuple", "import typing\nclass N(typing.NamedTuple):\n    x: int\n    y: int = 2\nn = N(1)", "m = N(2); same = type(n) is N", (), "same and type(m) is N and m.y == 2"),
+    Trap("a generic class", "import typing\nT = typing.TypeVar('T')\nclass Box(typing.Generic[T]):\n    def __init__(self, v): self.v = v\nb = Box[int](1)", "c = Box(2)", (), "type(c) is Box and Box[str]"),
+    Trap("an abstract class", "import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def m(self): ...\nA.register(int)", "class B(A):\n    def m(self): return 1\nb = B(); ok = isinstance(3, A)", (), "ok and isinstance(b, A) and b.m() == 1"),
+    Trap("a class that counts its subclasses", "class Base:\n    seen = []\n    def __init_subclass__(cls, **kw): Base.seen.append(cls.__name__)\nclass A(Base): pass", "class B(Base): pass\ninside = list(Base.seen)", ("class C(Base): pass",), "inside == ['A', 'B'] and Base.seen == ['A', 'B', 'C']"),
+    Trap("a metaclass with a registry", "class Meta(type):\n    made = []\n    def __init__(cls, *a): Meta.made.append(cls); super().__init__(*a)\nclass A(metaclass=Meta): pass", "class B(metaclass=Meta): pass", (), "Meta.made == [A, B] and type(B) is Meta"),
+    Trap("properties, static and class methods", "class C:\n    @property\n    def p(self): return 1\n    @staticmethod\n    def s(): return 2\n    @classmethod\n    def c(cls): return cls", "seen = (C().p, C.s(), C.c() is C)\nclass D(C):\n    @property\n    def q(self): return self.p + 5", (), "seen == (1, 2, True) and D().q == 6 and D.c() is D"),
+    Trap("the order of a class's attributes", "", "class C:\n    z = 1\n    a = 2", (), "[n for n in vars(C) if len(n) == 1] == ['z', 'a']"),
+    Trap("a closure's counter", "def make():\n    n = 0\n    def inc():\n        nonlocal n\n        n += 1\n        return n\n    return inc\ninc = make(); inc()", "r = inc()", (), "r == 2 and inc() == 3"),
+    Trap("a recursive closure", "", "def make():\n    def f(n): return 1 if n < 2 else n * f(n - 1)\n    return f\nfact = make()", (), "fact(4) == 24"),
+    Trap("closures made in the cell share a cell", "", "def make():\n    n = 0\n    def inc():\n        nonlocal n; n += 1\n    return inc, lambda: n\ninc, get = make()", ("inc()",), "get() == 1"),
+    Trap("a cached function", "import functools\n@functools.lru_cache\ndef f(n): return n * k\nk = 2", "k = 3; r = f(2)", (), "r == 6 and f(2) == 6"),
+    Trap("a cached recursive function", "import functools\n@functools.cache\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)", "r = fib(30)", (), "r == 832040 and fib(10) == 55"),
+    Trap("a decorated function", "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(*a): return 2 * f(*a)\n    return g\n@twice\ndef one(): return k\nk = 1", "k = 4; r = one()", (), "r == 8 and one() == 8 and one.__wrapped__() == 4"),
+    Trap("a function with globals of its own", "own = {'k': 1}\nexec('def f(): return k', own)\nf = own['f']", "own['k'] = 7; r = f()", (), "r == 7 and f() == 7 and f.__globals__ is own"),
+    Trap("a list", "a = [1]", "a.append(2)", (), "a == [1, 2]"),
+    Trap("two names of a list", "a = [1]; b = a", "a.append(2)", (), "b == [1, 2] and a is b"),
+    Trap("a list that an object holds too", "a = [1]\nclass O: pass\no = O(); o.a = a", "o.a.append(2)", (), "a == [1, 2] and o.a is a"),
+    Trap("a dict in a dict", "d = {'k': {'z': 1}}; inner = d['k']", "d['k']['z'] = 2", (), "inner['z'] == 2 and d['k'] is inner"),
+    Trap("another name for an object", "a = [1]", "b = a", (), "b is a"),
+    Trap("the best of some models", "class M:\n    def fit(self): self.w = 1\nmodels = [M() for _ in range(5)]", "best = models[3]; best.fit()", (), "best is models[3] and models[3].w == 1"),
+    Trap("a list that contains itself", "a = []; a.append(a)", "a.append(1)", (), "a[0] is a and a[1] == 1"),
+    Trap("a cycle made in the cell", "", "a = []; d = {'a': a}; a.append(d)", (), "a[0] is d and d['a'] is a"),
+    Trap("new names share an object", "", "a = [1]; b = (a, a)", ("a.append(2)",), "b[0] is a and b[1] == [1, 2]"),
+    Trap("the object of an iteration", "row = object(); rows = [row]", "last = rows[-1]", (), "last is row"),
+    Trap("a NaN in a list", "nan = float('nan'); a = [nan, 1]", "a.append(2)", (), "nan in a"),
+    Trap("a frame's column and its alias", "import pandas as pd\ndf = pd.DataFrame({'a': [1, 2]}); alias = df", "df['c'] = 3", (), "list(df) == ['a', 'c'] and alias is df"),
+    Trap("an array and its view", "import numpy as np\na = np.zeros(3); v = a[1:]", "a[1] = 5", (), "a[1] == 5 and v[0] == 5"),
+    Trap("a view made in the cell", "import numpy as np\na = np.zeros(3)", "v = a[:2]", ("a[0] = 7",), "v[0] == 7"),
+    Trap("a view of an array of the cell", "import numpy as np", "a = np.zeros(100_000); v = a[5:]", ("a[5] = 7",), "v[0] == 7 and a.flags.writeable"),
+    Trap("a deleted name", "x = 1; y = 2", "del x", (), "'x' not in globals() and y == 2"),
+    Trap("an imported module", "", "import numpy as np, os.path", (), "np.__name__ == 'numpy' and os.path.sep"),
+    Trap("import *", "", "from math import *", (), "sqrt(4) == 2"),
+    Trap("a generator that is not used", "g = (i for i in range(3))", "r = 1", (), "r == 1 and next(g) == 0"),
+    Trap("an open file that is not used", "f = open('/dev/null'); x = 1", "y = x + 1", (), "y == 2 and not f.closed and f.close() is None"),
+    Trap("things that cannot leave their process", "import threading, sqlite3, socket\nlock = threading.Lock(); db = sqlite3.connect(':memory:'); s = socket.socket(); x = 1", "y = x + 1", ("s.close(); db.close()",), "y == 2"),
+    Trap("an object with a lock", "import threading\nclass J:\n    def __init__(self): self.lock = threading.Lock(); self.n = 0\nj = J(); lock = j.lock", "with j.lock: j.n += 1", (), "j.n == 1 and j.lock is lock and not lock.locked()"),
+    Trap("a weak reference", "import weakref\nclass W: pass\nw = W(); r = weakref.ref(w)", "w2 = r()", (), "w2 is w and r() is w"),
+    Trap("a generator of random numbers", "import numpy as np\nrng = np.random.default_rng(0)", "a = rng.random()", ("b = rng.random()",), "a != b"),
+    Trap("a figure", "import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\nfig, ax = plt.subplots()", "ax.plot([1, 2])", (), "len(ax.lines) == 1 and plt.gcf() is fig and fig.axes[0] is ax and plt.close('all') is None"),
+    Trap("a model that is fitted", "from sklearn.linear_model import LinearRegression\nimport numpy as np\nm = LinearRegression(); alias = m; X = np.arange(4.).reshape(-1, 1)", "m.fit(X, X[:, 0])", (), "hasattr(m, 'coef_') and alias is m and m.predict(X)[1] > 0.9"),
+    Trap("an exception that is kept", "", "class MyError(Exception): pass\ntry: 1 / 0\nexcept Exception as e: kept = e", (), "type(kept) is ZeroDivisionError and issubclass(MyError, Exception)"),
+    Trap("a bound method", "class C:\n    def m(self): return self\nc = C()", "m = c.m", (), "m() is c"),
+    Trap("views of a dict", "d = {'a': 1}; ks = d.keys()", "d['b'] = 2; seen = list(ks); vs = d.values()", ("d['c'] = 3",), "seen == ['a', 'b'] and list(ks) == ['a', 'b', 'c'] and 3 in vs"),
+    Trap("a constructor that needs an import of the cell", "", "import threading\nclass J:\n    def __setstate__(self, s): self.lock = threading.Lock()\n    def __getstate__(self): return 1\nj = J()", (), "j.lock"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.title)
+def test_a_timed_cell_leaves_what_a_native_one_leaves(notebook: Notebook, trap: Trap) -> None:
+    """The check, which holds natively, holds after the round trip too."""
+    notebook.cell(trap.before)
+    notebook.timed(trap.timed)
+    assert notebook.left_behind == {}
+    for code in trap.later:
+        (notebook.timed if code.startswith("@") else notebook.cell)(code.removeprefix("@"))
+    assert notebook.value(trap.check)
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.title)
+def test_the_check_of_each_trap_holds_natively(notebook: Notebook, trap: Trap) -> None:
+    """Otherwise the trap would show nothing."""
+    notebook.cell(trap.before)
+    notebook.cell(trap.timed)
+    for code in trap.later:
+        notebook.cell(code.removeprefix("@"))
+    assert notebook.value(trap.check)
