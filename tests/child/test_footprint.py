@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tests.child.conftest import LiveChild
 
 FORBIDDEN = {"zmq", "ipykernel", "ipywidgets", "tornado", "jupyter_client"}
-HEAVY = {"numpy", "pandas", "matplotlib", "psutil", "jedi"}
+HEAVY = {"numpy", "pandas", "matplotlib", "psutil"}
 SIDES = {"ipytimeout.host", "ipytimeout.warden"}
 CODE = "import sys\nprint(sorted(sys.modules))\n"
 

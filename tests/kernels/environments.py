@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,9 @@ SECOND_IPYKERNEL = "6.31"
 def second_environment(say: Callable[[str], None] = lambda text: None) -> str:
     """Return the Python of the second environment; make the environment first when it is not there."""
     base = interpreters()[0]
-    recipe = "\n".join((base.path, SECOND_IPYKERNEL, (REPOSITORY / "pyproject.toml").read_text()))
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    parts = project["dependencies"] + project["optional-dependencies"]["notebooks"]
+    recipe = "\n".join((str(base), SECOND_IPYKERNEL, *parts))
     digest = hashlib.sha256(recipe.encode()).hexdigest()
     stamp, python = SECOND / "made-of", SECOND / "bin" / "python"
     if stamp.exists() and stamp.read_text() == digest and python.exists():

@@ -79,7 +79,8 @@ class Notebook:
             try:
                 commit = prepare([bytearray(b) for b in buffers], self.names, dump.table)
             except CannotRebuild as error:
-                assert error.name is not None and error.name not in without, error
+                if error.name is None or error.name in without:
+                    raise
                 without[error.name] = error.reason
                 driver.write(self._process.stdin, without)
                 continue

@@ -79,7 +79,7 @@ TRAPS = [
     Trap("an exception that is kept", "", "class MyError(Exception): pass\ntry: 1 / 0\nexcept Exception as e: kept = e", (), "type(kept) is ZeroDivisionError and issubclass(MyError, Exception)"),
     Trap("a bound method", "class C:\n    def m(self): return self\nc = C()", "m = c.m", (), "m() is c"),
     Trap("views of a dict", "d = {'a': 1}; ks = d.keys()", "d['b'] = 2; seen = list(ks); vs = d.values()", ("d['c'] = 3",), "seen == ['a', 'b'] and list(ks) == ['a', 'b', 'c'] and 3 in vs"),
-    Trap("a constructor that needs an import of the cell", "", "import threading\nclass J:\n    def __setstate__(self, s): self.lock = threading.Lock()\n    def __getstate__(self): return 1\nj = J()", (), "j.lock"),
+    Trap("a constructor that needs an import of the cell", "", "import threading\nclass J:\n    def __init__(self): self.lock = threading.Lock()\n    def __setstate__(self, s): self.lock = threading.Lock()\n    def __getstate__(self): return 1\nj = J()", (), "j.lock"),
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from math import inf
 import pytest
 
 from ipytimeout.warden.lifecycle import (
+    ANSWER_TIME,
     REPEAT,
     STACK_TIME,
     Action,
@@ -23,7 +24,7 @@ from ipytimeout.warden.lifecycle import (
     step,
     wake,
 )
-from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress
+from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress, Where
 
 ARM = Arm(timeout=5.0, grace=1.0, stall=10.0, partial=False)
 
@@ -114,6 +115,26 @@ def test_extend_moves_the_deadline() -> None:
     assert play(4.0, Extend(10.0), 12.0)[0].cause is Cause.TIMED_OUT
 
 
+def test_extend_tells_how_long_the_code_may_run_in_all() -> None:
+    run, log = play(4.0, Extend(10.0), Extend(5.0))
+    assert run.limits is not None and run.limits.timeout == 20.0
+    assert actions(log) == [Action.TELL_EXTENDED] * 2
+    assert play(20.0, Extend(10.0))[1][-1][1] is not Action.TELL_EXTENDED, "a run that has ended is not prolonged"
+
+
+def test_the_stack_is_told_a_moment_after_it_was_asked_for() -> None:
+    run, log = play(1.0, Where(), 0.01, Where(), 2.0)
+    assert log == [(1.0, Action.DUMP_STACK), (1.0 + ANSWER_TIME, Action.TELL_STACK)]
+    assert run.phase is Phase.RUNNING
+
+
+def test_asking_where_the_code_is_does_not_spoil_the_stack_of_its_end() -> None:
+    _, log = play(1.0, Cancel(), 0.01, Where(), 0.1)
+    assert actions(log).count(Action.DUMP_STACK) == 1
+    _, log = play(1.0, Interrupt(), 0.01, Where(), 0.1)
+    assert actions(log).count(Action.DUMP_STACK) == 1
+
+
 def test_sending_without_progress_is_given_up_and_progress_prolongs_it() -> None:
     run, _ = step(Run(), ARM, 0.0)
     assert wake(run) == 10.0
@@ -152,6 +173,7 @@ EVENTS: list[Event | float] = [
     Interrupt(),
     Cancel(),
     Extend(1.0),
+    Where(),
     Asking(True),
     Asking(False),
     Progress(),

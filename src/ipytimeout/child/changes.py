@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from ipytimeout.wire import facets, kinds
-from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.facets import Facet
+from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.pickling import (
     CHANGES,
     EXCEPTION,
@@ -105,7 +105,7 @@ class Watch:
         parts = _Parts(names, deleted, changes, result, exception)
         table = self._table
         something = names or changes or result is not MISSING or exception is not None
-        numbers = {**table.numbers, **self._aliased_dicts()} if something else {}
+        numbers: dict[int, int | tuple[int]] = {**table.numbers, **self._aliased_dicts()} if something else {}
         collected = _dump(parts, now, len(table.objects), numbers, without, only, self._describe)
         collected.left_behind = {**left_behind, **collected.left_behind}
         return collected

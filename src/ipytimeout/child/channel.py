@@ -15,18 +15,22 @@ The second half is the hard one. A signal handler may raise between any two byte
 from __future__ import annotations
 
 import _thread
+import dataclasses
 import itertools
 import operator
 import os
+import select
 import signal
 import socket
 import time
+from array import array
 from collections import deque
 from contextlib import suppress
 from typing import NoReturn
 
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Message, Stream
+from ipytimeout.wire.memory import MOST, map_private, share
+from ipytimeout.wire.messages import Changes, Message, Stream
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
@@ -36,6 +40,7 @@ LINES_AT_ONCE = 50
 MOST_WAITING = 4000
 #: What is raised more often than this, while one frame is made, is not an interrupt.
 MOST_ATTEMPTS = 20
+_ANCILLARY = socket.CMSG_SPACE(4 * MOST)
 #: What the process ends with when nobody is at the other end any more.
 EXIT_CHANNEL_LOST = 70
 
@@ -80,6 +85,31 @@ class Channel:
             return  # a forked worker has no place in this cell, natively neither
         self._queue.append(message)
         self.flush()
+
+    def send_report(self, report: Changes) -> None:
+        """Send the last message, its large buffers in shared memory. Only while no signal handler can raise."""
+        self.flush()
+        buffers, fillings = share(report.buffers)
+        try:
+            for filling in fillings:
+                while filling.step():
+                    pass
+        except OSError:  # no memory for a copy: then through the channel, from where it is
+            self.send(report)
+            return
+        parts = encode(dataclasses.replace(report, buffers=buffers))
+        descriptors = [filling.attached.descriptor for filling in fillings]
+        with self._lock:
+            try:
+                first = memoryview(parts[0])
+                sent = socket.send_fds(self._socket, [first], descriptors) if descriptors else 0
+                self._socket.sendall(first[sent:])
+                for part in parts[1:]:
+                    self._socket.sendall(part)
+            except OSError:
+                self._lost()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def write(self, name: str, text: str) -> None:
         """Put text into the queue; a whole line leaves at once, unless there is a flood of them."""
@@ -234,7 +264,7 @@ class _Inbox:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._decoder = Decoder()
+        self._decoder = Decoder(map_private)
         self._read_ahead: deque[Message] = deque()
         self._answers: deque[Message | None] = deque()
         self._reader = _thread.allocate_lock()  # taken by the thread that reads
@@ -248,10 +278,14 @@ class _Inbox:
 
     def read(self) -> Message | None:
         while not self._read_ahead:
-            count = self._socket.recv_into(self._decoder.target())
+            count, ancillary, _, _ = self._socket.recvmsg_into([self._decoder.target()], _ANCILLARY)
             if not count:
                 return None
-            self._read_ahead.extend(self._decoder.advance(count))
+            descriptors: list[int] = []
+            for level, kind, data in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    descriptors += array("i", data[: len(data) - len(data) % 4])
+            self._read_ahead.extend(self._decoder.advance(count, descriptors))
         return self._read_ahead.popleft()
 
     def take(self) -> Message | None:
@@ -262,7 +296,13 @@ class _Inbox:
         return self._answers.popleft()
 
     def drop(self) -> None:
+        """Drop all that has come by now."""
         self._answers.clear()
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        while waiting.poll(0):
+            if self.take() is None:
+                return  # the host is gone
 
     def _read_one(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

@@ -13,6 +13,7 @@ Three contracts with the host that the messages alone do not show:
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import importlib
 import linecache
@@ -102,6 +103,7 @@ class Child:
                 warm_up(self.shell)
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
+                vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
             for name in message.preload:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
@@ -151,7 +153,7 @@ class Child:
             if isinstance(answer, Resend):
                 # In the code's context: what it has set there is part of what it leaves.
                 changes = ended.context.run(self._changes, job, ended, loaded, watch, before, answer)
-                self.channel.send(changes)
+                self.channel.send_report(changes)
                 del changes
             answer = self.channel.receive_quietly()
 

@@ -68,7 +68,7 @@ class Commit:
         missing: Any = object()
         # Whatever is replaced lives until the end: no __del__ of the notebook runs in between.
         old = {name: namespace.get(name, missing) for name in self.names}
-        with _interrupts_held(), collector_paused():
+        with _interrupts_held(), collector_paused(), warnings_held():
             done = 0
             try:
                 for swap in self._swaps:

@@ -20,6 +20,7 @@ from ipytimeout.host.commit import CannotRebuild, Commit, prepare
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay, mark_shown, show_as
+from ipytimeout.host.room import refuse_without_room
 from ipytimeout.host.settle import (
     cell_filename,
     cell_number,
@@ -145,6 +146,7 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None) -> Ended
     impossible: dict[str, str] = {}
     while True:
         dump = dump_namespace(job.namespace, job.needed.names - impossible.keys(), job.extra)
+        refuse_without_room(sum(memoryview(b).nbytes for b in dump.buffers))
         message = job.message(dump, {**refused, **dump.refused, **impossible})
         try:
             return _run_once(message, dump, job, options, shell)

@@ -53,11 +53,19 @@ def library_modules() -> list[str]:
 
     A module of the user's is imported in each child anew: it may have changed on disk.
     """
-    return [
-        name
-        for name, module in list(sys.modules.items())
-        if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
-    ]
+    global _known
+    now = len(sys.modules), next(reversed(sys.modules))
+    if now != _known[0]:
+        _known = now, [
+            name
+            for name, module in list(sys.modules.items())
+            if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
+        ]
+    return _known[1]
+
+
+#: How many modules there were, and the newest, when these were found to be libraries.
+_known: tuple[tuple[int, str], list[str]] = (0, ""), []
 
 
 def _is_library(module: ModuleType) -> bool:

@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TypeAlias, assert_never
 
-from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress
+from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress, Where
 
 #: The interrupt is raised again so often, for code that swallowed the first.
 REPEAT = 0.25
 #: What a child that is killed without grace gets to write down where it is.
 STACK_TIME = 0.01
+#: What a child that runs on gets to write down where it is, when the user asks.
+ANSWER_TIME = 0.05
 
 
 class Phase(enum.Enum):
@@ -41,6 +43,8 @@ class Action(enum.Enum):
     DUMP_STACK = "have the child write down where it is"
     RAISE = "raise DeadlineInterrupt in the code"
     INTERRUPT = "send the child SIGINT"
+    TELL_STACK = "tell the host where the code is"
+    TELL_EXTENDED = "tell the host how long the code may run now"
     TELL_BEGUN = "tell the host that the run is being ended, and why"
     JUDGE = "tell the host that the code runs no more, and why"
     KILL_TREE = "kill the child and all its descendants"
@@ -83,6 +87,7 @@ Event: TypeAlias = (
     | Interrupt
     | Cancel
     | Extend
+    | Where
     | Asking
     | Finish
     | CodeStarted
@@ -110,6 +115,8 @@ class Run:
     raise_at: float = inf
     #: When SENDING or RETURNING are given up.
     stall_at: float = inf
+    #: When to answer the user who asked where the code is, in RUNNING.
+    answer_at: float = inf
     #: Since when the user is being asked something.
     asked_at: float | None = None
     started_at: float = inf
@@ -127,7 +134,7 @@ def wake(run: Run) -> float:
         case Phase.SENDING:
             return run.stall_at
         case Phase.RUNNING:
-            return min(run.kill_at, inf if run.asked_at is not None else run.deadline)
+            return min(run.kill_at, run.answer_at, inf if run.asked_at is not None else run.deadline)
         case Phase.ENDING:
             return min(run.kill_at, run.raise_at)
         case Phase.RETURNING:
@@ -164,7 +171,9 @@ def step(run: Run, event: Event, now: float) -> Step:
                 return replace(run, stall_at=now + run.limits.stall), ()
             return run, ()
         case Extend(seconds):
-            return replace(run, deadline=run.deadline + seconds) if run.phase is Phase.RUNNING else run, ()
+            return _extend(run, seconds)
+        case Where():
+            return _where(run, now)
         case Asking(waiting):
             return _asking(run, waiting, now), ()
         case Interrupt():
@@ -190,7 +199,7 @@ def _give_up(run: Run, cause: Cause, now: float) -> Step:
 def _begin_end(run: Run, cause: Cause, now: float) -> Step:
     """Interrupt the running code, and start the grace period."""
     grace = run.limits.grace if run.limits is not None else 0.0
-    run = replace(run, phase=Phase.ENDING, cause=cause)
+    run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf)
     if grace <= 0:
         return replace(run, kill_at=now + STACK_TIME), (Action.TELL_BEGUN, Action.DUMP_STACK)
     run = replace(run, kill_at=min(run.kill_at, now + grace), raise_at=now + REPEAT)
@@ -226,6 +235,20 @@ def _exited(run: Run, returncode: int, now: float) -> Step:
             return run, ()
         case _:
             assert_never(run.phase)
+
+
+def _extend(run: Run, seconds: float) -> Step:
+    if run.phase is not Phase.RUNNING or run.limits is None:
+        return run, ()
+    limits = replace(run.limits, timeout=run.limits.timeout + seconds)
+    return replace(run, limits=limits, deadline=run.deadline + seconds), (Action.TELL_EXTENDED,)
+
+
+def _where(run: Run, now: float) -> Step:
+    # Not once an end is on its way: the stack that is written then is the one to be shown at the end.
+    if run.phase is not Phase.RUNNING or run.kill_at != inf or run.answer_at != inf:
+        return run, ()
+    return replace(run, answer_at=now + ANSWER_TIME), (Action.DUMP_STACK,)
 
 
 def _asking(run: Run, waiting: bool, now: float) -> Run:
@@ -277,6 +300,8 @@ def _tick(run: Run, now: float) -> Step:
         case Phase.RUNNING:
             if run.asked_at is None and now >= run.deadline:
                 return _begin_end(run, Cause.TIMED_OUT, now)
+            if now >= run.answer_at:
+                return replace(run, answer_at=inf), (Action.TELL_STACK,)
             return _give_up(run, Cause.INTERRUPTED, now)
         case Phase.ENDING:
             if now >= run.kill_at:

@@ -24,7 +24,7 @@ from math import inf
 from ipytimeout.warden import lifecycle, tree
 from ipytimeout.warden.lifecycle import Action, ChildExited, CodeEnded, CodeStarted, Event, HostGone, Tick, TreeGone
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Adopt, EndBegun, Gone, Message, Start, Started, Verdict
+from ipytimeout.wire.messages import Adopt, EndBegun, Extended, Gone, Message, Stack, Start, Started, Verdict
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL
 
 #: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
@@ -34,6 +34,8 @@ SWEEP = 0.002
 _STRANGERS = 64
 #: So much of what faulthandler wrote is kept.
 MAX_STACK = 1 << 20
+#: So much of it is told while the code runs: its end, where the main thread is. More could fill the socket.
+_TOLD_STACK = 1 << 16
 
 
 @dataclass(slots=True, eq=False)
@@ -210,6 +212,12 @@ class Warden:
                 self._signal(child, DEADLINE_SIGNAL)
             case Action.INTERRUPT:
                 self._signal(child, signal.SIGINT)
+            case Action.TELL_STACK:
+                self._drain(child)
+                self._tell(child, Stack(child.stack_text[-_TOLD_STACK:].decode("utf-8", "replace")))
+            case Action.TELL_EXTENDED:
+                assert child.run.limits is not None
+                self._tell(child, Extended(child.run.limits.timeout))
             case Action.TELL_BEGUN:
                 self._tell(child, EndBegun(cause))
             case Action.JUDGE:

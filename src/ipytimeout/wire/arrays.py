@@ -166,14 +166,36 @@ def make_view(
 ) -> Any:
     numpy = sys.modules["numpy"]
     flat = base if base.flags.c_contiguous else base.T
-    if dtype.hasobject:  # numpy builds these upon no buffer; the parts of the base have the same type
-        first = flat.reshape(-1)[offset // base.itemsize :]
-        view = numpy.lib.stride_tricks.as_strided(first, shape, strides)
+    if dtype.hasobject:  # numpy builds these upon no buffer; a view has the type of its base
+        view = _sliced(base, offset, shape, strides)
     else:
         view = numpy.ndarray(shape, dtype, flat, offset, strides)
     if view.flags.writeable and not writeable:
         view.flags.writeable = False
     return view
+
+
+def _sliced(base: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """Return a view of an array of objects by indexing, which keeps the base; by force where indexing cannot tell."""
+    numpy = sys.modules["numpy"]
+    flat = (base if base.flags.c_contiguous else base.T).reshape(-1)
+    for whole in (base, flat):
+        if whole.ndim != len(shape) or not whole.size:
+            continue
+        place, starts = offset, []
+        for stride in whole.strides:  # in C order, or only one
+            starts.append(place // stride)
+            place %= stride
+        steps = [have // own if own else 1 for have, own in zip(strides, whole.strides, strict=True)]
+        view = whole[
+            tuple(
+                slice(start, stop if (stop := start + step * count) >= 0 else None, step or 1)
+                for start, step, count in zip(starts, steps, shape, strict=True)
+            )
+        ]
+        if (view.shape, view.strides, _address(view) - _address(base)) == (shape, strides, offset):
+            return view
+    return numpy.lib.stride_tricks.as_strided(flat[offset // base.itemsize :], shape, strides)
 
 
 def make_subclass(plain: Any, cls: type) -> Any:
@@ -202,7 +224,7 @@ class Memory(Facet):
         return layout, None if content is None else Content(obj)
 
     def swap(self, obj: Any, delta: Any) -> Swap:
-        (shape, dtype, strides, writeable), new = delta
+        (shape, dtype, _, writeable), new = delta
         plain = _plain(obj)
         if (obj.shape, obj.dtype) == (shape, dtype) and obj.flags.writeable == writeable:
             if obj.flags.writeable:

@@ -87,7 +87,7 @@ def make_class(meta: type, name: str, bases: tuple[type, ...], birth: dict[str, 
     """Make the bare class, without the hooks of the notebook."""
     maker = next(m for m in meta.__mro__ if not is_by_value(m))
     with _hooks_muted(bases):
-        return maker.__new__(meta, name, bases, dict(birth))  # type: ignore[call-overload,no-any-return]
+        return maker.__new__(meta, name, bases, dict(birth))
 
 
 def set_class_state(cls: type, state: tuple[dict[str, object], list[type]]) -> None:
@@ -117,5 +117,5 @@ def _hooks_muted(bases: tuple[type, ...]) -> Iterator[None]:
             type.__setattr__(cls, "__init_subclass__", hook)
 
 
-def _no_hook(cls: type, **kwargs: object) -> None:
+def _no_hook(cls: type, /, **kwargs: object) -> None:
     return None

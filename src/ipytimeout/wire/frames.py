@@ -56,12 +56,12 @@ def reduce_block(block: Any, pickler: NamespacePickler) -> Any:
 
 
 def reduce_index(index: Any, pickler: NamespacePickler) -> Any:
-    reduced = index.__reduce_ex__(5)
+    function, args, *rest = index.__reduce_ex__(5)
     references = getattr(index, "_references", None)
-    if references is None or not references.has_reference():
-        return reduced
-    function, (cls, parts), *rest = reduced
-    return function, (cls, {**parts, "data": _copy(parts["data"])}), *rest
+    match args:
+        case (cls, {"data": data, **others}) if references is not None and references.has_reference():
+            args = (cls, {"data": _copy(data), **others})
+    return function, args, *rest
 
 
 def _copy(values: Any) -> Any:

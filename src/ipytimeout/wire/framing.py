@@ -1,7 +1,7 @@
 """Length-framed messages: bytes in, messages out. Pure: no I/O, in any process.
 
-A frame is a head (how long the JSON is, and each buffer), the JSON, then the buffers. End-of-file means
-nothing here: a grandchild may hold a channel open, so only a whole frame is a message.
+A frame is a head (how long the JSON is, and each buffer), the JSON, then the buffers. A buffer in shared memory is
+only announced in the head; its descriptor comes beside the bytes. End-of-file means nothing here: a grandchild may hold a channel open, so only a whole frame is a message.
 
 The decoder offers the memory that the next bytes belong into, so that a large buffer is read from its
 socket straight to its place (the idea of asyncio's ``BufferedProtocol``).
@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import deque
+from collections.abc import Callable, Iterable
 
-from ipytimeout.wire.messages import Buffer, Message, from_json, to_json
+from ipytimeout.wire.messages import Attached, Buffer, Message, from_json, to_json
 
 _MAGIC = 0x6974  # "it"
 _HEAD = struct.Struct("<HHIQ")  # magic, unused, number of buffers, length of the JSON
 _LENGTH = struct.Struct("<Q")
+#: In a length: the buffer is not in the frame, its descriptor travels beside it.
+_ATTACHED = 1 << 63
 #: No JSON of ours is longer: a larger number is a broken or a hostile stream.
 MAX_JSON = 1 << 32
 MAX_BUFFERS = 1 << 24
@@ -30,24 +34,27 @@ def encode(message: Message) -> list[Buffer]:
     """Return a frame as parts to be written one after another; the message's buffers are not copied."""
     data, buffers = to_json(message)
     text = json.dumps(data, separators=(",", ":")).encode("ascii")
-    views = [memoryview(b).cast("B") for b in buffers]
+    views: list[memoryview | Attached] = [b if isinstance(b, Attached) else memoryview(b).cast("B") for b in buffers]
     head = _HEAD.pack(_MAGIC, 0, len(views), len(text))
-    lengths = b"".join(_LENGTH.pack(v.nbytes) for v in views)
-    return [head + lengths + text, *(v for v in views if v.nbytes)]
+    lengths = b"".join(_LENGTH.pack(v.size | _ATTACHED if isinstance(v, Attached) else v.nbytes) for v in views)
+    return [head + lengths + text, *(v for v in views if not isinstance(v, Attached) and v.nbytes)]
 
 
 class Decoder:
     """Turn bytes into messages.
 
-    Call ``target()`` for the memory to read into, then ``advance(n)`` with how many bytes came.
+    Call ``target()`` for the memory to read into, then ``advance(n)`` with how many bytes came, and
+    ``descriptors`` that came with them. ``attach`` makes a buffer of a descriptor; without it there may be none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, attach: Callable[[Attached], Buffer] | None = None) -> None:
+        self._attach = attach
+        self._descriptors: deque[int] = deque()
         self._small = bytearray(1 << 16)
         self._start = self._end = 0  # what is filled of _small and not yet used
         self._text: bytearray | None = None
         self._lengths: list[int] = []
-        self._buffers: list[bytearray] = []
+        self._buffers: list[Buffer] = []
         self._part: memoryview | None = None  # the part being filled
         self._filled = 0
 
@@ -71,8 +78,9 @@ class Decoder:
                 self._start, self._end = 0, len(rest)
         return memoryview(self._small)[self._end :]
 
-    def advance(self, count: int) -> list[Message]:
+    def advance(self, count: int, descriptors: Iterable[int] = ()) -> list[Message]:
         """Take note of ``count`` new bytes, and return the messages that are now whole."""
+        self._descriptors.extend(descriptors)
         if self._part is not None:
             self._filled += count
         else:
@@ -104,9 +112,18 @@ class Decoder:
                 self._part = None
             if len(self._buffers) == len(self._lengths):
                 return self._finish()
-            buffer = bytearray(self._lengths[len(self._buffers)])
+            length = self._lengths[len(self._buffers)]
+            if length & _ATTACHED:
+                self._buffers.append(self._attached(length ^ _ATTACHED))
+                continue
+            buffer = bytearray(length)
             self._buffers.append(buffer)
             self._part, self._filled = memoryview(buffer), 0
+
+    def _attached(self, size: int) -> Buffer:
+        if self._attach is None or not self._descriptors:
+            raise ProtocolError("the other process announced shared memory that did not come")
+        return self._attach(Attached(self._descriptors.popleft(), size))
 
     def _begin(self) -> bool:
         """Read the head of a frame, when it is all there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import array
 import collections
 import copyreg
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import functools
@@ -48,7 +48,7 @@ _IMMUTABLE: tuple[type, ...] = (
 
 #: The same, for subclasses too.
 _IMMUTABLE_BASES: tuple[type, ...] = (
-    types.ModuleType, datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, decimal.Decimal,
+    types.ModuleType, dt.date, dt.time, dt.timedelta, dt.tzinfo, decimal.Decimal,
     fractions.Fraction, pathlib.PurePath, uuid.UUID,
 )  # fmt: skip
 _IMMUTABLE_NAMES = frozenset(
@@ -64,6 +64,12 @@ _POSITION = states.Position()
 #: The facet of last resort.
 OPAQUE = states.Opaque()
 
+#: One of each built-in kind.
+_ITERATORS: tuple[Any, ...] = (
+    *(iter([]), iter(()), iter(""), iter("é"), iter(b""), iter(bytearray()), iter(range(0)), reversed([])),
+    *(iter({}), iter({}.values()), iter({}.items()), iter(set()), iter(range(1 << 70))),
+)
+
 _EXACT: dict[type, tuple[Facet, ...]] = {
     types.CellType: (attributes.Contents(),),
     types.FunctionType: (
@@ -76,13 +82,7 @@ _EXACT: dict[type, tuple[Facet, ...]] = {
     ),
     functools._lru_cache_wrapper: (_ATTRIBUTES,),
     type(threading.Lock()): (states.OwnState("lock", lambda lock: lock.locked(), states.put_lock),),
-    **{
-        type(iterator): (_POSITION,)
-        for iterator in (
-            *(iter([]), iter(()), iter(""), iter("é"), iter(b""), iter(bytearray()), iter(range(0)), reversed([])),
-            *(iter({}), iter({}.values()), iter({}.items()), iter(set()), iter(range(1 << 70))),
-        )
-    },
+    **dict.fromkeys(map(type, _ITERATORS), (_POSITION,)),
     **dict.fromkeys((itertools.count, itertools.repeat, enumerate), (states.Steps(),)),
 }
 
@@ -148,7 +148,7 @@ def facets_of(cls: type) -> tuple[Facet, ...]:
 
 def _find_facets(cls: type) -> tuple[Facet, ...]:
     names = [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__]
-    if issubclass(cls, _IMMUTABLE_BASES) and cls.__dictoffset__ == 0 or not _IMMUTABLE_NAMES.isdisjoint(names):
+    if (issubclass(cls, _IMMUTABLE_BASES) and cls.__dictoffset__ == 0) or not _IMMUTABLE_NAMES.isdisjoint(names):
         return ()
     for name in names:
         if name in _WHOLE_BY_NAME:

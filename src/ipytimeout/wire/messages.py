@@ -8,7 +8,6 @@ Messages of the child's output have the names and the fields of the Jupyter mess
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,14 @@ from typing import Any, TypeAlias, get_args
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Json: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Stands in a message for a buffer that travels as a descriptor of shared memory, beside the message's bytes."""
+
+    descriptor: int
+    size: int
 
 
 # ---------------------------------------------------------------- host → child
@@ -269,6 +276,11 @@ class Extend:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """The user asks where the running code is; the answer is a ``Stack``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Asking:
     """The user is asked something; the clock stands still while ``waiting``."""
 
@@ -296,6 +308,20 @@ class Cause(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Started:
     pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """The deadline was moved: the code may run for so many seconds in all."""
+
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What faulthandler wrote about the running code, its end when it is long; "" when the child did not answer."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,9 +377,12 @@ Message: TypeAlias = (
     | Interrupt
     | Cancel
     | Extend
+    | Where
     | Asking
     | Finish
     | Started
+    | Extended
+    | Stack
     | EndBegun
     | Verdict
     | Gone
@@ -363,13 +392,16 @@ _NESTED: dict[str, type] = {"state": ProcessState, "error": Error}
 _TYPES: dict[str, type] = {t.__name__: t for t in get_args(Message)}
 
 
-def _plain(value: Any) -> Json:
-    return dataclasses.asdict(value) if isinstance(value, ProcessState | Error) else value
+def _fields(value: Any) -> dict[str, Json]:
+    return {name: getattr(value, name) for name in value.__slots__ if name != "buffers"}
 
 
 def to_json(message: Message) -> tuple[dict[str, Json], Sequence[Buffer]]:
     """Split a message into its JSON part and its buffers."""
-    content = {f.name: _plain(getattr(message, f.name)) for f in dataclasses.fields(message) if f.name != "buffers"}
+    content = _fields(message)
+    for name in _NESTED.keys() & content.keys():
+        if isinstance(content[name], _NESTED[name]):
+            content[name] = _fields(content[name])
     return {"type": type(message).__name__, "content": content}, getattr(message, "buffers", ())
 
 
@@ -378,7 +410,7 @@ def from_json(data: dict[str, Json], buffers: Sequence[Buffer]) -> Message:
     try:
         cls = _TYPES[data["type"]]
         content = dict(data["content"])
-        for name in {f.name for f in dataclasses.fields(cls)} & _NESTED.keys():
+        for name in _NESTED.keys() & content.keys():
             if isinstance(content[name], dict):
                 content[name] = _NESTED[name](**content[name])
         if buffers:

@@ -174,7 +174,7 @@ def _seeds(namespace: dict[str, object]) -> list[object]:
     return seeds
 
 
-class NamespacePickler(cloudpickle.Pickler):
+class NamespacePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles what notebooks hold."""
 
     def __init__(
@@ -183,7 +183,7 @@ class NamespacePickler(cloudpickle.Pickler):
         namespace: dict[str, object],
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
     ) -> None:
-        super().__init__(file, protocol=_PROTOCOL, buffer_callback=buffer_callback)  # type: ignore[arg-type]
+        super().__init__(file, protocol=_PROTOCOL, buffer_callback=buffer_callback)
         self.namespace = namespace
         self.arrays = arrays.ArrayAliases()
         #: Stand-ins for the globals of functions that come from a module.
@@ -352,7 +352,7 @@ class Reader(pickle.Unpickler):
         self, stream: Buffer, buffers: Iterable[Buffer], seeds: Sequence[object] = (), known: Sequence[object] = ()
     ) -> None:
         file = io.BytesIO(_prelude(len(seeds)) + bytes(stream))
-        super().__init__(file, buffers=itertools.chain(seeds, buffers))  # type: ignore[arg-type]
+        super().__init__(file, buffers=itertools.chain(seeds, buffers))
         self._known = known
         self.load()
 
@@ -368,7 +368,7 @@ class Reader(pickle.Unpickler):
 
     def objects(self) -> list[object]:
         """Return what was read so far, by number."""
-        memo = self.memo.copy()  # type: ignore[attr-defined]
+        memo = self.memo.copy()
         return list(map(memo.__getitem__, range(len(memo))))
 
 
@@ -441,7 +441,7 @@ def dump_namespace(namespace: dict[str, object], names: Collection[str], extra: 
 
 
 def _objects_of(pickler: NamespacePickler) -> list[object]:
-    memo = pickler.memo.copy()  # type: ignore[attr-defined]
+    memo = pickler.memo.copy()
     objects: list[object] = [None] * len(memo)
     for number, obj in memo.values():
         objects[number] = obj
@@ -464,7 +464,7 @@ def _private(objects: list[object]) -> list[int]:
     held_by_them: dict[int, int] = {}
     while holders:
         for inner in gc.get_referents(holders.pop()):
-            if type(inner) not in _CAN_BE_COPIES:
+            if type(inner) in _NEVER_COPIED:
                 continue
             if not number_of:
                 number_of = {id(obj): i for i, obj in enumerate(objects)}
@@ -479,7 +479,9 @@ def _private(objects: list[object]) -> list[int]:
     return private
 
 
-_CAN_BE_COPIES = frozenset((dict, list, set, tuple, bytearray))
+_NEVER_COPIED = frozenset(
+    (int, float, complex, bool, str, bytes, type(None), type, types.ModuleType, types.FunctionType, types.CodeType)
+)
 
 
 def _alone() -> int:

@@ -9,10 +9,12 @@ globals and shares its closure's cells, a view shows the memory of its base, an 
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import functools
+import gc
 import importlib
 import io
-import pickle
 import sys
 import threading
 import types
@@ -67,14 +69,13 @@ def _classify(cls: type) -> Reducer | None:
 
 def changes_pickling(cls: type) -> bool:
     """Whether instances are taken apart or put together in another way than by their attributes, as they are."""
-    return (
-        cls.__reduce_ex__ is not object.__reduce_ex__
-        or cls.__reduce__ is not object.__reduce__
-        or cls.__getstate__ is not object.__getstate__  # type: ignore[attr-defined]
-        or hasattr(cls, "__setstate__")
-        or hasattr(cls, "__getnewargs__")
-        or hasattr(cls, "__getnewargs_ex__")
+    usual: Any = object
+    return any(getattr(cls, name) is not getattr(usual, name) for name in _PICKLING) or any(
+        hasattr(cls, name) for name in ("__setstate__", "__getnewargs__", "__getnewargs_ex__")
     )
+
+
+_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__")
 
 
 # ---------------------------------------------------------------- plain instances
@@ -158,10 +159,8 @@ def make_function(
 
 def set_function_state(func: types.FunctionType, state: dict[str, Any]) -> None:
     for name, value in state.items():
-        # Empty ones are what a new function has (and 3.11 has no __type_params__).
-        if name == "__dict__" or value not in (None, {}, ()):
-            setattr(func, name, value)
-        elif name in ("__module__", "__doc__"):
+        # Empty ones are what a new function has, and 3.11 has no __type_params__.
+        if name in ("__dict__", "__module__", "__doc__") or value not in (None, {}, ()):
             setattr(func, name, value)
 
 
@@ -213,11 +212,11 @@ def reduce_exception(error: BaseException, pickler: NamespacePickler) -> Reduced
     chain = (error.__cause__, error.__context__, error.__suppress_context__)
     cls = type(error)
     if _is_native(cls, "__reduce__") and _is_native(cls, "__reduce_ex__"):
-        state = (vars(error), exception_members(error), chain)
-        return make_exception, (cls, error.args), state, None, None, set_exception_state
-    function, args, *rest = error.__reduce_ex__(5)
-    state = (rest[0] if rest else None, None, chain)
-    return function, args, state, None, None, set_exception_state
+        own = (vars(error), exception_members(error), chain)
+        return make_exception, (cls, error.args), own, None, None, set_exception_state
+    reduced: Any = error.__reduce_ex__(5)
+    function, args, *rest = reduced
+    return function, args, (rest[0] if rest else None, None, chain), None, None, set_exception_state
 
 
 def _is_native(cls: type, name: str) -> bool:
@@ -229,10 +228,8 @@ def make_exception(cls: type[BaseException], args: tuple[object, ...]) -> BaseEx
     error = cls.__new__(cls, *args)
     for base in cls.__mro__:
         if base.__module__ == "builtins":
-            try:
+            with contextlib.suppress(TypeError):  # then its members are set by the state
                 base.__init__(error, *args)  # type: ignore[misc]
-            except TypeError:
-                pass  # its members are set below
             break
     return error
 
@@ -293,6 +290,13 @@ def reduce_weak_set(obj: Any, pickler: NamespacePickler) -> Reduced:
     return type(obj), (list(obj),)
 
 
+def reduce_view(view: Any, pickler: NamespacePickler) -> Reduced:
+    """The keys, values or items of a dict: of that very dict."""
+    (mapping,) = (inner for inner in gc.get_referents(view) if isinstance(inner, dict))
+    kind = type(mapping) if isinstance(mapping, collections.OrderedDict) else dict
+    return getattr(kind, type(view).__name__.rpartition("_")[2]), (mapping,)
+
+
 def reduce_by_constructor(obj: Any, pickler: NamespacePickler) -> Reduced:
     """A lock is made anew, and open: who holds it here does not hold it there."""
     return _LOCKS[type(obj)], ()
@@ -322,10 +326,15 @@ _BY_TYPE.update(
         types.CellType: reduce_cell,
         functools._lru_cache_wrapper: reduce_lru_cache,
         weakref.ref: reduce_weakref,
+        **{
+            type(getattr(kind(), name)()): reduce_view
+            for kind in (dict, collections.OrderedDict)
+            for name in ("keys", "values", "items")
+        },
         weakref.WeakValueDictionary: reduce_weak_dict,
         weakref.WeakKeyDictionary: reduce_weak_dict,
         weakref.WeakSet: reduce_weak_set,
-        **{cls: reduce_by_constructor for cls in _LOCKS},
+        **dict.fromkeys(_LOCKS, reduce_by_constructor),
         types.GeneratorType: refuse("a generator"),
         types.CoroutineType: refuse("a coroutine"),
         types.AsyncGeneratorType: refuse("an asynchronous generator"),

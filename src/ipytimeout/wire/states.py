@@ -178,11 +178,12 @@ class Steps(Facet):
 
     def swap(self, obj: Any, delta: Any) -> Swap:
         before, now = delta
-        step = obj.__reduce__()[1][1] if type(obj) is itertools.count and len(obj.__reduce__()[1]) > 1 else 1
+        args: Any = obj.__reduce__()[1]
+        step = args[1] if type(obj) is itertools.count and len(args) > 1 else 1
         steps = abs(now - before) / abs(step) if step else 0
         if steps != int(steps) or steps > _MOST_STEPS:
             raise CannotRestore(f"it was advanced by {steps:g} steps")
-        if type(obj) is enumerate and not hasattr(obj.__reduce__()[1][0], "__length_hint__"):
+        if type(obj) is enumerate and not hasattr(args[0], "__length_hint__"):
             raise CannotRestore("what it iterates over cannot be set")
         return Swap(functools.partial(_advance, obj, int(steps)), _nothing, Turn.FIRST)
 

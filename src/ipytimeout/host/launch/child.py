@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import dataclasses
 import os
 import select
 import socket
+from array import array
 from collections import deque
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Message, Stream
+from ipytimeout.wire.memory import MOST, Filling, map_private, share
+from ipytimeout.wire.messages import Call, Execute, Message, Stream
 
 _READ = 1 << 20
 _WRITE = 1 << 20
+_ANCILLARY = socket.CMSG_SPACE(4 * MOST)
 
 
 class WardenDied:
@@ -37,9 +41,10 @@ class Child:
         self._pipes = {stdout: "stdout", stderr: "stderr"}
         for descriptor in (channel.fileno(), control.fileno(), stdout, stderr):
             os.set_blocking(descriptor, False)
-        self._decoder = Decoder()
+        self._decoder = Decoder(map_private)
         self._control_decoder = Decoder()
-        self._outgoing: deque[memoryview] = deque()
+        #: Bytes to send; before them, memory to fill; with the first of a message, its descriptors.
+        self._outgoing: deque[memoryview | Filling | _WithDescriptors] = deque()
         self._utf8 = {name: _utf8_decoder() for name in self._pipes.values()}
         self._poll = select.poll()
         self._flags: dict[int, int] = {}
@@ -53,8 +58,16 @@ class Child:
     # ------------------------------------------------------------ out
 
     def send(self, message: Message) -> None:
-        """Queue a message; it goes out while ``wait`` waits."""
-        self._outgoing.extend(memoryview(part).cast("B") for part in encode(message))
+        """Queue a message; it goes out while ``wait`` waits. Large buffers go into shared memory on the way."""
+        fillings: list[Filling] = []
+        if isinstance(message, Execute | Call):
+            buffers, fillings = share(message.buffers)
+            message = dataclasses.replace(message, buffers=buffers)
+        first, *rest = (memoryview(part).cast("B") for part in encode(message))
+        self._outgoing.extend(fillings)
+        descriptors = [f.attached.descriptor for f in fillings]
+        self._outgoing.append(_WithDescriptors(first, descriptors) if fillings else first)
+        self._outgoing.extend(rest)
         self._write()
 
     def tell_warden(self, message: Message) -> None:
@@ -99,6 +112,7 @@ class Child:
 
     def close(self) -> None:
         """Let go of the run: the warden ends whatever is left of it."""
+        self._drop_outgoing()
         self._control.close()
         self._channel.close()
         for descriptor in self._pipes:
@@ -110,23 +124,52 @@ class Child:
     def _write(self) -> None:
         while self._outgoing:
             try:
-                count = self._channel.send(self._outgoing[0][:_WRITE])
+                if not self._write_first(self._outgoing[0]):
+                    break  # a chunk has been copied: look around before the next one
             except BlockingIOError:
                 break
             except OSError:  # the child is gone; the warden says how
-                self._outgoing.clear()
+                self._drop_outgoing()
                 break
-            self.moved += count
-            if count == self._outgoing[0].nbytes:
-                self._outgoing.popleft()
-            else:
-                self._outgoing[0] = self._outgoing[0][count:]
         if self._channel.fileno() in self._flags:
             self._watch(self._channel.fileno(), select.POLLIN | (select.POLLOUT if self._outgoing else 0))
 
+    def _write_first(self, item: memoryview | Filling | _WithDescriptors) -> bool:
+        """Write some of the first item; tell whether to go on at once."""
+        if isinstance(item, Filling):
+            try:
+                count = item.step()
+            except OSError as error:
+                raise MemoryError(f"there is no room for a copy of what the code needs: {error.strerror}") from None
+            self.moved += count
+            if not count:
+                self._outgoing.popleft()
+            return not count
+        if isinstance(item, _WithDescriptors):
+            count = socket.send_fds(self._channel, [item.data], item.descriptors)
+            item.close()
+            self._outgoing[0] = item.data[count:]
+        else:
+            count = self._channel.send(item[:_WRITE])
+            self._outgoing[0] = item[count:]
+        self.moved += count
+        if not cast(memoryview, self._outgoing[0]).nbytes:
+            self._outgoing.popleft()
+        return True
+
+    def _drop_outgoing(self) -> None:
+        for item in self._outgoing:
+            if isinstance(item, _WithDescriptors):
+                item.close()
+        self._outgoing.clear()
+
     def _read_channel(self) -> Iterator[Message]:
+        descriptors: list[int] = []
         try:
-            count = self._channel.recv_into(self._decoder.target())
+            count, ancillary, _, _ = self._channel.recvmsg_into([self._decoder.target()], _ANCILLARY)
+            for level, kind, data in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    descriptors += array("i", data[: len(data) - len(data) % 4])
         except BlockingIOError:
             return
         except OSError:
@@ -135,7 +178,7 @@ class Child:
             self._unwatch(self._channel.fileno())
             return
         self.moved += count
-        yield from self._decoder.advance(count)
+        yield from self._decoder.advance(count, descriptors)
 
     def _read_control(self) -> Iterator[Received]:
         try:
@@ -170,6 +213,19 @@ class Child:
     def _unwatch(self, descriptor: int) -> None:
         if self._flags.pop(descriptor, None) is not None:
             self._poll.unregister(descriptor)
+
+
+@dataclasses.dataclass(slots=True)
+class _WithDescriptors:
+    """The first bytes of a message, and the descriptors that go with them."""
+
+    data: memoryview
+    descriptors: list[int]
+
+    def close(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = []
 
 
 def _utf8_decoder() -> codecs.IncrementalDecoder:
