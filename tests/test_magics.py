@@ -30,12 +30,13 @@ class FakeRun:
         return 42 if statement else None
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     """Replace the run."""
     fake = FakeRun()
     module = types.ModuleType("ipytimeout.host.run")
     module.run_cell = fake  # type: ignore[attr-defined]
+    module.get_ready = lambda shell: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ipytimeout.host.run", module)
     return fake
 
@@ -251,6 +252,8 @@ def test_a_terminal_goes_on_asking_for_the_body(shell: Any) -> None:
 def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: Any, run: FakeRun) -> None:
     """Nor is unloading twice."""
     fresh = new_shell()
+    shows = fresh.showtraceback
+    after_cell = list(fresh.events.callbacks["post_run_cell"])
     transformers = list(fresh.input_transformers_cleanup)
     magics.load(fresh)
     magics.load(fresh)
@@ -261,6 +264,8 @@ def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: Any, run:
     assert fresh.find_magic("timeout") is None
     assert fresh.find_cell_magic("timeout") is None
     assert fresh.input_transformers_cleanup == transformers
+    assert fresh.events.callbacks["post_run_cell"] == after_cell
+    assert fresh.showtraceback == shows
 
 
 def test_load_ext_and_reload_ext_work(run: FakeRun) -> None:
@@ -282,6 +287,17 @@ def test_unloading_leaves_a_timeout_magic_of_somebody_else() -> None:
     fresh.register_magic_function(timeout, "line")
     magics.unload(fresh)
     assert fresh.find_line_magic("timeout") is not None
+
+
+def test_the_template_imports_what_the_configuration_says(shell: Any) -> None:
+    """And leaves out what it forbids, also where the notebook has imported it."""
+    from ipytimeout.host.settle import settle_like_here
+
+    assert "json" in settle_like_here(shell).preload and "colorsys" not in settle_like_here(shell).preload
+    shell.run_line_magic("config", "TimeoutMagics.preload = ['colorsys']")
+    shell.run_line_magic("config", "TimeoutMagics.never_preload = ['json']")
+    preload = settle_like_here(shell).preload
+    assert "colorsys" in preload and not any(name.partition(".")[0] == "json" for name in preload)
 
 
 @pytest.mark.parametrize(("platform", "says"), [("win32", "Windows"), ("emscripten", "JupyterLite")])

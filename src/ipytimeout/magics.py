@@ -16,7 +16,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.magic_arguments import MagicArgumentParser
 
+from traitlets import List, Unicode
+
 from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
+from ipytimeout.platforms import unsupported
 
 _DESCRIPTION = """\
 Run a cell, or one statement, in a process of its own that is ended after DURATION.
@@ -69,6 +72,15 @@ class TimeoutMagics(Magics):
     """The magics of this package."""
 
     shell: InteractiveShell
+
+    preload = List(
+        Unicode(),
+        help="Modules that the template imports although the notebook has not: the first cell that imports one is fast.",
+    ).tag(config=True)
+    never_preload = List(
+        Unicode(),
+        help="Packages that the template does not import although the notebook has: each child does, when it needs them.",
+    ).tag(config=True)
 
     @no_var_expand
     @needs_local_scope
@@ -213,10 +225,8 @@ def load(shell: InteractiveShell) -> None:
     UsageError
         Where processes cannot be had as this package needs them: on Windows and in the browser.
     """
-    if sys.platform == "win32":
-        raise UsageError("ipytimeout does not work on Windows; in WSL (Windows Subsystem for Linux) it does")
-    if sys.platform in ("emscripten", "wasi"):
-        raise UsageError("ipytimeout does not work in JupyterLite: a browser cannot start processes")
+    if why := unsupported():
+        raise UsageError(why)
     unload(shell)
     from ipytimeout.host.relay import show_once
     from ipytimeout.host.run import get_ready
@@ -238,6 +248,8 @@ def unload(shell: InteractiveShell) -> None:
         if type(getattr(found, "__self__", None)).__name__ == TimeoutMagics.__name__:
             del magics.magics[kind]["timeout"]
     magics.registry.pop(TimeoutMagics.__name__, None)
+    if getattr(shell.showtraceback, "shows_once", False):
+        del vars(shell)["showtraceback"]
     callbacks = shell.events.callbacks["post_run_cell"]
     callbacks[:] = [c for c in callbacks if type(getattr(c, "__self__", None)).__name__ != _Follower.__name__]
     transformers = shell.input_transformers_cleanup

@@ -16,7 +16,7 @@ from ipytimeout.wire.messages import Settle
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-#: What belongs to a kernel or a debugger, or starts threads or sockets at import: not for a child.
+#: What belongs to a kernel or a debugger, or starts threads or sockets when it is imported: not for a template.
 _NOT_FOR_CHILDREN = {
     "__main__",
     "__mp_main__",
@@ -28,6 +28,12 @@ _NOT_FOR_CHILDREN = {
     "jupyter_client",
     "jupyter_core",
     "pydevd",
+    "grpc",
+    "jax",
+    "jaxlib",
+    "pyspark",
+    "ray",
+    "tensorflow",
     "tornado",
     "zmq",
 }
@@ -38,10 +44,16 @@ _MAX_SOURCES = 1 << 20
 def settle_like_here(shell: InteractiveShell | None) -> Settle:
     """Describe this process to a child that is to be like it."""
     kernel = shell is not None and getattr(shell, "kernel", None) is not None
+    preload = library_modules()
+    # %config TimeoutMagics, where the extension is loaded.
+    magics: Any = shell.magics_manager.registry.get("TimeoutMagics") if shell is not None else None
+    if magics is not None and (magics.preload or magics.never_preload):
+        never = set(magics.never_preload)
+        preload = [name for name in [*preload, *magics.preload] if name.partition(".")[0] not in never]
     return Settle(
         sys_path=list(sys.path),
         argv=list(sys.argv),
-        preload=library_modules(),
+        preload=preload,
         shell=shell is not None,
         kernel=kernel,
         cell_directory=os.path.dirname(cell_filename(shell, "")) if kernel and shell is not None else "",

@@ -1,7 +1,8 @@
 """Wait for one run: its output, its verdict, its end. Runs in the user's thread that started the run.
 
-Law of the file: one wait, on all descriptors of the run at once. Whatever the child says is handed to the
-relay at once and in order; what the warden says about the end is kept here. Decisions are the warden's.
+Law of the file: one wait, on all descriptors of the run at once, and until the moment at which there is something
+to draw. Whatever the child says is handed to the relay at once and in order; what the warden says about the end is
+kept here. Decisions are the warden's.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
 from ipytimeout.host.launch.child import Child, WardenDied
+from ipytimeout.host.view.run_state import RunState
 from ipytimeout.wire.messages import (
     Asking,
     Changes,
@@ -23,6 +26,7 @@ from ipytimeout.wire.messages import (
     EndBegun,
     Error,
     ExecuteResult,
+    Extended,
     Gone,
     InputReply,
     InputRequest,
@@ -31,6 +35,7 @@ from ipytimeout.wire.messages import (
     Payload,
     Progress,
     Running,
+    Stack,
     Started,
     Stream,
     Verdict,
@@ -52,6 +57,33 @@ class Relay(Protocol):
         """Ask the user; the clock stands still meanwhile."""
 
 
+class Waiter(Protocol):
+    """Waits for more than the run, when there is more to wait for: clicks."""
+
+    def wait(self, watched: Mapping[int, int], until: float) -> list[int]:
+        """Wait until a descriptor is ready or a moment of the monotonic clock has come; return what is ready."""
+
+
+class View(Protocol):
+    """What the user sees of a run while it goes on. Called in the thread that waits for the run."""
+
+    @property
+    def waiter(self) -> Waiter | None:
+        """What is to be used to wait; None: a plain wait for the run."""
+
+    def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
+        """Show this run from now on, and hand the user's wishes to its warden."""
+
+    def due(self) -> float:
+        """Return the moment at which there is something to draw; infinite when there is nothing to come."""
+
+    def draw(self) -> None:
+        """Show the facts as they are now."""
+
+    def show_stack(self, text: str) -> None:
+        """Show where the code is, as faulthandler wrote it."""
+
+
 class WardenLost(Exception):
     """The warden died, and with it every child."""
 
@@ -59,10 +91,16 @@ class WardenLost(Exception):
 class Supervision:
     """One run, from the moment its child is at hand. A context manager: on leaving, nothing of the run stays."""
 
-    def __init__(self, child: Child, relay: Relay, on_running: Callable[[], None]) -> None:
+    def __init__(
+        self, child: Child, relay: Relay, view: View, timeout: float, on_running: Callable[[], None]
+    ) -> None:
         self.child = child
         self._relay = relay
+        self._view = view
         self._on_running = on_running
+        self.state = RunState(timeout)
+        #: How long the code may run: more than at first when the user has extended it.
+        self.timeout = timeout
         self.started = False
         self.running = False
         self.begun: str | None = None
@@ -74,6 +112,7 @@ class Supervision:
         self._moved = 0
 
     def __enter__(self) -> Self:
+        self._view.attach(self.state, self.child.tell_warden)
         return self
 
     def __exit__(
@@ -93,9 +132,16 @@ class Supervision:
     def until(self, condition: Callable[[], bool]) -> None:
         """Relay and take note until ``condition`` holds; raise ``WardenLost`` if it cannot any more."""
         while not condition():
-            for message in self.child.receive(self.child.wait(None)):
+            for message in self.child.receive(self._wait(self._view.due())):
                 self._take(message)
             self._tell_progress()
+            if time.monotonic() >= self._view.due():
+                self._view.draw()
+
+    def _wait(self, until: float) -> list[int]:
+        if (waiter := self._view.waiter) is not None:
+            return waiter.wait(self.child.watched, until)
+        return self.child.wait(None if until == inf else max(0.0, until - time.monotonic()))
 
     def finish(self) -> None:
         """Show the last output once everything of the run has ended."""
@@ -115,20 +161,31 @@ class Supervision:
                 self._relay.show(message)
             case InputRequest():
                 self.child.tell_warden(Asking(True))
+                self.state.asks()
+                self._view.draw()  # nothing is drawn while the user thinks
                 try:
                     reply = self._relay.ask(message)
                 finally:
                     self.child.tell_warden(Asking(False))
+                    self.state.is_answered()
                 self.child.send(reply)
             case Running():
                 self.running = True
+                self.state.runs()
                 self._on_running()
             case Changes():
                 self.changes = message
             case EndBegun(cause):
                 self.begun = cause
-            case Verdict():
+                self.state.ends()
+            case Extended(timeout):
+                self.timeout = timeout
+                self.state.may_run(timeout)
+            case Stack(text):
+                self._view.show_stack(text)
+            case Verdict(_, elapsed):
                 self.verdict = message
+                self.state.has_ended(elapsed)
             case Gone():
                 self.gone = message
             case Started():

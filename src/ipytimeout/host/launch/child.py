@@ -15,7 +15,7 @@ import select
 import socket
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias, cast
 
 from ipytimeout.wire.framing import Decoder, encode
@@ -81,6 +81,11 @@ class Child:
         return bool(self._outgoing)
 
     # ------------------------------------------------------------ in
+
+    @property
+    def watched(self) -> Mapping[int, int]:
+        """What ``wait`` waits for, as flags of ``poll`` by descriptor: for those who wait for more than a child."""
+        return self._flags
 
     def wait(self, timeout: float | None) -> list[int]:
         """Wait until something arrives, can be sent, or ``timeout`` seconds have passed; return what is ready."""

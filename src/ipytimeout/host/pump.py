@@ -1,0 +1,159 @@
+"""Lets a click in while the cell blocks the kernel. Runs in the thread of the running cell.
+
+A click is a message on the shell channel, where it would wait until the cell has ended. For as long as the cell waits
+for its child, the receive callback of this thread's shell stream is swapped: a click on one of our own buttons is
+acted on at once, every other message goes to the stream's original callback, which queues it, in order, for after
+the cell. Nothing is put back by hand.
+
+Laws of the file:
+
+1. Private and undocumented names of ipykernel and pyzmq are used here and nowhere else; each is listed below with the
+   versions it was tested on. Where one is missing, there is no pump, and the view says that an interrupt cancels.
+2. A pump is entered where SIGINT raises nothing (``supervise.interrupts_go_to``): an exception between receiving a
+   message and handing it on would lose the message.
+3. Only clicks on our own buttons are let in. They do not go through the comm manager, which would run the notebook's
+   own ``pre_execute`` hooks, and flush its figures, in the middle of the cell.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping
+from math import ceil, inf
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+from zmq.eventloop.zmqstream import ZMQStream
+
+Frames = list[zmq.Frame]
+
+#: What is not in a documented interface, and where it was seen to work.
+PRIVATE_NAMES = {
+    "zmq.eventloop.zmqstream.ZMQStream._recv_callback": "pyzmq 27.3",
+    "zmq.eventloop.zmqstream.ZMQStream._recv_copy": "pyzmq 27.3",
+    "ipykernel.kernelbase.Kernel.shell_stream": "ipykernel 6.31",
+    "ipykernel.kernelbase.Kernel.shell_channel_thread": "ipykernel 7.3, 7.4",
+    "ipykernel.subshell_manager.SubshellManager.get_shell_channel_to_subshell_pair": "ipykernel 7.3, 7.4",
+    "ipykernel.socket_pair.SocketPair.to_stream": "ipykernel 7.3, 7.4",
+    "the name of a subshell's thread: subshell-<id>": "ipykernel 7.3, 7.4",
+}
+
+
+class Pump:
+    """Waits for descriptors and, at the same time, for clicks. A context manager: it takes and gives back the stream."""
+
+    def __init__(self, kernel: Any, stream: ZMQStream, clicks: Mapping[str, Callable[[], None]]) -> None:
+        self._kernel = kernel
+        self._stream = stream
+        #: What a click does, by the comm id of its button; filled when there are buttons.
+        self._clicks = clicks
+        self._cell = kernel.get_parent()
+        self._callback: Any = stream._recv_callback
+        self._copy = stream._recv_copy
+
+    def __enter__(self) -> Self:
+        # Frames are not copied, whoever receives them: a message may be as large as an uploaded file.
+        self._stream.on_recv(self._received, copy=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream.on_recv(self._callback, copy=self._copy)
+
+    def wait(self, watched: Mapping[int, int], until: float) -> list[int]:
+        """Wait until a descriptor is ready or a moment has come, and act on clicks; return what is ready.
+
+        ``watched``: flags of ``select.poll`` by descriptor. ``until``: of the monotonic clock; may be infinite.
+        """
+        # Not the socket's own descriptor, and no receiving past the stream: its readiness is told once only.
+        poller = zmq.Poller()
+        poller.register(self._stream.socket, zmq.POLLIN)
+        for descriptor, flags in watched.items():
+            poller.register(descriptor, _zmq_flags(flags))
+        ready = dict(poller.poll(None if until == inf else max(0, ceil((until - time.monotonic()) * 1000))))
+        if self._stream.socket in ready:
+            self._stream.flush(zmq.POLLIN)
+        return [descriptor for descriptor in watched if descriptor in ready]
+
+    def _received(self, frames: Frames) -> Any:
+        message = self._click_in(frames)
+        if message is None:
+            if self._copy:
+                return self._callback([frame.bytes for frame in frames])
+            return self._callback(frames)
+        # As for a message that the kernel handles natively: the front end waits for its idle.
+        self._tell_status("busy", message)
+        try:
+            self._clicks[message["content"]["comm_id"]]()
+        finally:
+            self._tell_status("idle", message)
+            self._tell_status("busy", self._cell)
+        return None
+
+    def _click_in(self, frames: Frames) -> dict[str, Any] | None:
+        """Return the message when it is a click on one of our buttons; None for all else, also what is not readable."""
+        session = self._kernel.session
+        try:
+            _, rest = session.feed_identities(frames, copy=False)
+            # Without its content: that does not use up the signature, which the kernel checks for repetition.
+            message: dict[str, Any] = session.deserialize(rest, content=False, copy=False)
+            if message["header"]["msg_type"] != "comm_msg":
+                return None
+            content = session.unpack(message["content"])
+            data = content["data"]
+            if content["comm_id"] not in self._clicks or data.get("method") != "custom":
+                return None
+            if data.get("content", {}).get("event") != "click":
+                return None
+            message = session.deserialize(rest, content=True, copy=False)
+        except Exception:
+            return None
+        return message
+
+    def _tell_status(self, state: str, parent: dict[str, Any]) -> None:
+        kernel = self._kernel
+        ident = f"kernel.{kernel.ident}.status".encode()
+        kernel.session.send(kernel.iopub_socket, "status", {"execution_state": state}, parent=parent, ident=ident)
+
+
+def pump_for(kernel: Any, clicks: Mapping[str, Callable[[], None]]) -> Pump | None:
+    """Return a pump for the cell that runs in this thread; None where this kernel has not what it needs."""
+    try:
+        stream = _shell_stream(kernel)
+        if not callable(stream._recv_callback):
+            return None
+        return Pump(kernel, stream, clicks)
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+def _shell_stream(kernel: Any) -> Any:
+    """Return the stream on which this thread gets its shell messages."""
+    if not is_shell_thread(kernel):
+        raise KeyError("another thread's stream must not be touched")
+    if getattr(kernel, "shell_channel_thread", None) is None:  # ipykernel 6, and 7 when embedded
+        return kernel.shell_stream
+    manager = kernel.shell_channel_thread.manager
+    return manager.get_shell_channel_to_subshell_pair(_subshell(kernel)).to_stream
+
+
+def is_shell_thread(kernel: Any) -> bool:
+    """Tell whether this thread runs the kernel's cells: its main thread, or the one of the cell's subshell."""
+    subshell = _subshell(kernel)
+    thread = threading.current_thread()
+    if subshell is None:
+        return thread is threading.main_thread()
+    return thread.name == f"subshell-{subshell}"
+
+
+def _subshell(kernel: Any) -> str | None:
+    subshell: str | None = kernel.get_parent().get("header", {}).get("subshell_id")
+    return subshell
+
+
+def _zmq_flags(flags: int) -> int:
+    return (zmq.POLLIN if flags & select.POLLIN else 0) | (zmq.POLLOUT if flags & select.POLLOUT else 0)
