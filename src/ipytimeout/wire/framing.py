@@ -1,7 +1,8 @@
 """Length-framed messages: bytes in, messages out. Pure: no I/O, in any process.
 
-A frame is a head (how long the JSON is, and each buffer), the JSON, then the buffers. A buffer in shared memory is
-only announced in the head; its descriptor comes beside the bytes. End-of-file means nothing here: a grandchild may hold a channel open, so only a whole frame is a message.
+A frame is a head (how long the JSON is, and each buffer), the JSON, then the buffers. A buffer in shared memory
+is only announced in the head; its descriptor comes beside the bytes. End-of-file means nothing here: a grandchild
+may hold a channel open, so only a whole frame is a message.
 
 The decoder offers the memory that the next bytes belong into, so that a large buffer is read from its
 socket straight to its place (the idea of asyncio's ``BufferedProtocol``).

@@ -73,7 +73,7 @@ def share(buffers: Sequence[Buffer]) -> tuple[list[Buffer], list[Filling]]:
 
 
 def map_private(attached: Attached) -> memoryview:
-    """Map a buffer copy-on-write and let go of its descriptor. Raise ``ValueError`` for one that is not what it says."""
+    """Map a buffer copy-on-write, and close its descriptor. Raise ``ValueError`` where it is not what it says."""
     descriptor, size = attached.descriptor, attached.size
     try:
         # The other process keeps a descriptor: shortened later, the mapping would kill this one by SIGBUS.

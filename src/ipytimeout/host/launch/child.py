@@ -158,7 +158,7 @@ class Child:
             count = self._channel.send(item[:_WRITE])
             self._outgoing[0] = item[count:]
         self.moved += count
-        if not cast(memoryview, self._outgoing[0]).nbytes:
+        if not cast("memoryview", self._outgoing[0]).nbytes:
             self._outgoing.popleft()
         return True
 
