@@ -154,7 +154,6 @@ def test_every_duration_can_be_written(seconds: float) -> None:
         ({"kill_after": -1}, "--kill-after"),
         ({"kill_after": math.inf}, "--kill-after"),
         ({"start": "fork"}, "not available in this version"),
-        ({"start": "fork"}, "not available in this version"),
         ({"start": "quick"}, "auto, warm, spawn"),
         ({"start": ["a"]}, "auto, warm, spawn"),
         ({"discard": "yes"}, "True or False"),

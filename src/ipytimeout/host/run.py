@@ -30,6 +30,7 @@ from ipytimeout.host.settle import (
     settle_like_here,
 )
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
+from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod, format_size
 from ipytimeout.outcomes import Outcome
@@ -103,13 +104,16 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
         code, namespace, transform=shell.transform_cell, with_names=options.with_names, hidden=_SHELL_NAMES
     )
     learn_sources(shell, {filename: (code, number)})
-    ended = _run(Job(namespace, needed, state, message), options, shell)
-    value = _take_back(shell, ended)
-    if value is not None and not statement:
-        hook: Any = shell.displayhook
-        hook.update_user_ns(value)
-        hook.fill_exec_result(value)
-    _show_summary(shell, ended, options)
+    with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
+        ended = _run(Job(namespace, needed, state, message), options, shell, view)
+        value = _take_back(shell, ended)
+        if value is not None and not statement:
+            hook: Any = shell.displayhook
+            hook.update_user_ns(value)
+            hook.fill_exec_result(value)
+        view.conclude(summary_line(ended.outcome, ended.place))
+    if ended.left_behind:
+        shell.display_pub.publish(as_bundle(left_behind_line(ended.left_behind)))
     if ended.error is not None:
         raise ended.error
     return value if statement else None
@@ -128,7 +132,11 @@ def run_call(
         return Call(state, cell_sources(shell), refused, options.discard, dump.buffers)
 
     needed = needed_by_call(function, args, kwargs, namespace, with_names=options.with_names, hidden=_SHELL_NAMES)
-    ended = _run(Job(namespace, needed, state, message, {CALL: (function, args, dict(kwargs))}), options, shell)
+    job = Job(namespace, needed, state, message, {CALL: (function, args, dict(kwargs))})
+    with view_of_call(shell, cell_numbers(shell), quiet=options.quiet) as view:
+        ended = _run(job, options, shell, view)
+        if ended.error is not None:
+            view.conclude(summary_line(ended.outcome, ended.place))
     if ended.error is not None:
         raise ended.error
     if ended.commit is None or not ended.commit.has_result:
@@ -137,7 +145,7 @@ def run_call(
     return ended.commit.result
 
 
-def _run(job: Job, options: RunOptions, shell: InteractiveShell | None) -> Ended:
+def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: SilentView) -> Ended:
     """Run a job in a child, to its end; once more without what the child could not rebuild."""
     refused = {
         name: f"it is large ({format_size(size)}) and the code does not name it; add --with {name}"
@@ -149,7 +157,7 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None) -> Ended
         refuse_without_room(sum(memoryview(b).nbytes for b in dump.buffers))
         message = job.message(dump, {**refused, **dump.refused, **impossible})
         try:
-            return _run_once(message, dump, job, options, shell)
+            return _run_once(message, dump, job, options, shell, view)
         except _ChildCannotRebuild as error:
             if error.name is None or error.name in impossible or error.name not in job.needed.names:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
@@ -159,16 +167,25 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None) -> Ended
 
 
 def _run_once(
-    message: Execute | Call, dump: Dump, job: Job, options: RunOptions, shell: InteractiveShell | None
+    message: Execute | Call,
+    dump: Dump,
+    job: Job,
+    options: RunOptions,
+    shell: InteractiveShell | None,
+    view: SilentView,
 ) -> Ended:
     settle = settle_like_here(shell)
     launcher = get_launcher(options.start)
-    relay = ShellRelay(shell) if shell is not None else PlainRelay()
+    relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
     try:
         child = launcher.take(settle)
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
-    with Supervision(child, relay, lambda: launcher.prepare(settle)) as run, interrupts_go_to(child):
+    with (
+        Supervision(child, relay, view, options.timeout, lambda: launcher.prepare(settle)) as run,
+        interrupts_go_to(child),
+        view.listening(),
+    ):
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         child.tell_warden(Arm(options.timeout, options.kill_after, endings.stall_limit(options.timeout), partial=False))
         child.send(message)
@@ -213,7 +230,7 @@ def _conclude(
     """Say how the run ended, and with which exception."""
     assert run.verdict is not None and run.gone is not None
     verdict, changes = run.verdict, run.changes
-    outcome = endings.outcome_of(verdict, changes, options.timeout, run.gone.ended_processes)
+    outcome = endings.outcome_of(verdict, changes, run.timeout, run.gone.ended_processes)
     frames = [(file, line, name) for file, line, name in changes.frames] if changes is not None else []
     if not frames:
         frames = where.frames_of_dump(verdict.stack)
@@ -264,14 +281,6 @@ def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
     if ended.state is not None:
         apply_state(ended.state)
     return ended.commit.result if ended.commit.has_result else None
-
-
-def _show_summary(shell: InteractiveShell, ended: Ended, options: RunOptions) -> None:
-    lines = [] if options.quiet else [summary_line(ended.outcome, ended.place)]
-    if ended.left_behind:
-        lines.append(left_behind_line(ended.left_behind))
-    for line in lines:
-        shell.display_pub.publish(as_bundle(line))
 
 
 def _current_shell() -> InteractiveShell | None:

@@ -91,9 +91,7 @@ class WardenLost(Exception):
 class Supervision:
     """One run, from the moment its child is at hand. A context manager: on leaving, nothing of the run stays."""
 
-    def __init__(
-        self, child: Child, relay: Relay, view: View, timeout: float, on_running: Callable[[], None]
-    ) -> None:
+    def __init__(self, child: Child, relay: Relay, view: View, timeout: float, on_running: Callable[[], None]) -> None:
         self.child = child
         self._relay = relay
         self._view = view

@@ -7,7 +7,9 @@ nbconvert and a code host show it. No meaning by colour alone.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping
+from math import inf
 
 from ipytimeout.options import format_duration
 from ipytimeout.outcomes import Ending, Outcome
@@ -19,13 +21,22 @@ _COLOURS = {
     "■": "var(--jp-warn-color1, darkorange)",
     "…": "var(--jp-ui-font-color2, gray)",
 }
-_LOOK = "font-family:var(--jp-ui-font-family, sans-serif);font-size:var(--jp-ui-font-size1, 13px)"
+# As high as the panel, in whose place it stands.
+_LOOK = "font-family:var(--jp-ui-font-family, sans-serif);font-size:13px;line-height:28px;padding-left:8px"
+_DIM = "color:var(--jp-ui-font-color2, gray)"
+#: Where the part of a line begins that explains the first.
+_TAIL = re.compile(r" — |; |: ")
+
+
+def time_used(elapsed: float, timeout: float) -> str:
+    """Return how much of its time a run has used: "2.1 s of 5 s"."""
+    used = f"{elapsed:.1f} s" if elapsed < 59.95 else format_duration(elapsed)
+    return used if timeout == inf else f"{used} of {format_duration(timeout)}"
 
 
 def summary_line(outcome: Outcome, place: str = "", carried: str = "") -> str:
     """Return the line for one run. ``place``: where the code was; ``carried``: "sent 1.2 GB in 0.5 s"."""
-    limit = "" if outcome.timeout == float("inf") else f" of {format_duration(outcome.timeout)}"
-    took = f"{outcome.elapsed:.1f} s{limit}"
+    took = time_used(outcome.elapsed, outcome.timeout)
     at = f" {place}" if place else ""
     untouched = " — nothing was changed in the notebook"
     match outcome.ending:
@@ -56,6 +67,10 @@ def left_behind_line(left_behind: Mapping[str, str]) -> str:
 def as_bundle(line: str) -> dict[str, str]:
     """Return a line as a MIME bundle."""
     mark, _, rest = line.partition(" ")
-    style = f"color:{_COLOURS.get(mark, _COLOURS['…'])}"
-    text = f'<div style="{_LOOK}"><span style="{style}">{mark}</span> {html.escape(rest)}</div>'
-    return {"text/plain": line, "text/html": text}
+    tail = _TAIL.search(rest)
+    head, explained = (rest, "") if tail is None else (rest[: tail.start()], rest[tail.start() :])
+    style = f"color:{_COLOURS.get(mark, _COLOURS['…'])};font-weight:bold"
+    text = f'<span style="{style}">{mark}</span> {html.escape(head)}'
+    if explained:
+        text += f'<span style="{_DIM}">{html.escape(explained)}</span>'
+    return {"text/plain": line, "text/html": f'<div style="{_LOOK}">{text}</div>'}

@@ -1,0 +1,135 @@
+"""Which view a run has: a panel, a line on a terminal, or nothing. In the thread that waits for the run.
+
+Law of the file: a view is a context manager around everything a run does, with a retry too. ``conclude`` leaves the
+one static line; a view that is left without it leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from math import inf
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ipytimeout.host.supervise import Relay, Waiter
+from ipytimeout.host.view.run_state import RunState
+from ipytimeout.host.view.summary import as_bundle
+from ipytimeout.wire.messages import Message
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+class SilentView:
+    """Shows nothing."""
+
+    waiter: Waiter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
+        return
+
+    def listening(self) -> contextlib.AbstractContextManager[None]:
+        """Let the user's clicks in for a while; entered where SIGINT raises nothing."""
+        return contextlib.nullcontext()
+
+    def around(self, relay: Relay) -> Relay:
+        """Return the relay to be used, which minds what this view has on the page."""
+        return relay
+
+    def due(self) -> float:
+        return inf
+
+    def draw(self) -> None:
+        return
+
+    def show_stack(self, text: str) -> None:
+        return
+
+    def conclude(self, line: str) -> None:
+        """Leave this line for good."""
+
+    def close(self) -> None:
+        """Take away whatever is not for good."""
+
+
+class LineView(SilentView):
+    """Nothing while the run goes on; the line as an output of the cell, below the others."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def conclude(self, line: str) -> None:
+        self._shell.display_pub.publish(as_bundle(line))
+
+
+def view_of_cell(shell: InteractiveShell, numbers: Mapping[str, int], *, quiet: bool) -> SilentView:
+    """Return the view of a cell. ``numbers``: of the notebook's cells, by their names in tracebacks."""
+    if quiet:
+        return SilentView()
+    kernel: Any = getattr(shell, "kernel", None)
+    if kernel is not None and _has_panel(kernel):
+        from ipytimeout.host.view.panel import PanelView
+
+        return PanelView(shell, numbers, holds_place=True)
+    if kernel is None and _is_terminal():
+        from ipytimeout.host.view.terminal import TerminalView
+
+        return TerminalView(LineView(shell).conclude)
+    return LineView(shell)
+
+
+def view_of_call(shell: InteractiveShell | None, numbers: Mapping[str, int], *, quiet: bool) -> SilentView:
+    """Return the view of a function's run: as of a cell, but it leaves nothing."""
+    if quiet:
+        return SilentView()
+    kernel: Any = getattr(shell, "kernel", None)
+    if shell is not None and kernel is not None and _has_panel(kernel):
+        from ipytimeout.host.view.panel import PanelView
+
+        return PanelView(shell, numbers, holds_place=False)
+    if kernel is None and _is_terminal():
+        from ipytimeout.host.view.terminal import TerminalView
+
+        return TerminalView(None)
+    return SilentView()
+
+
+def _has_panel(kernel: Any) -> bool:
+    """Tell whether somebody is there who draws widgets, and whether this thread may ask for it."""
+    from ipytimeout.host.pump import is_shell_thread
+
+    parent = kernel.get_parent() or {}
+    header = parent.get("header") or {}
+    if not is_shell_thread(kernel):
+        return False
+    if header.get("msg_type") == "comm_msg":  # a callback of a widget: of Voilà, for instance
+        return True
+    # JupyterLab, Notebook and VS Code name the cell; nbclient, papermill and consoles do not, and draw no widgets.
+    return header.get("msg_type") == "execute_request" and "cellId" in (parent.get("metadata") or {})
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except (AttributeError, ValueError):  # a replaced, or a closed one
+        return False
+
+
+@contextlib.contextmanager
+def using(view: SilentView, waiter: Waiter) -> Iterator[None]:
+    """Have a view wait with ``waiter`` for a while."""
+    view.waiter = waiter
+    try:
+        yield
+    finally:
+        view.waiter = None
