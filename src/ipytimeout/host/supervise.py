@@ -18,6 +18,7 @@ from typing import Protocol, Self
 
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
+from ipytimeout.wire.marks import kill_marked
 from ipytimeout.wire.messages import (
     Asking,
     Changes,
@@ -100,6 +101,7 @@ class Supervision:
         #: How long the code may run: more than at first when the user has extended it.
         self.timeout = timeout
         self.started = False
+        self._mark: int | None = None
         self.running = False
         self.begun: str | None = None
         self.verdict: Verdict | None = None
@@ -151,6 +153,8 @@ class Supervision:
         match message:
             case WardenDied():
                 if self.gone is None:
+                    if self._mark is not None:
+                        kill_marked(self._mark)
                     raise WardenLost
             case Stream("stderr", text):
                 self._stderr = (self._stderr + text)[-_LAST_WORDS:]
@@ -187,7 +191,7 @@ class Supervision:
             case Gone():
                 self.gone = message
             case Started():
-                self.started = True
+                self.started, self._mark = True, message.mark
             case _:
                 raise ValueError(f"a child does not send {type(message).__name__}")
 

@@ -23,6 +23,7 @@ from math import inf
 
 from ipytimeout.warden import lifecycle, tree
 from ipytimeout.warden.lifecycle import Action, ChildExited, CodeEnded, CodeStarted, Event, HostGone, Tick, TreeGone
+from ipytimeout.wire import marks
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Adopt, EndBegun, Extended, Gone, Message, Stack, Start, Started, Verdict
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL
@@ -269,14 +270,14 @@ class Warden:
         """Return the tops of a run's tree: its child, and the orphans that carry its mark, or nobody's."""
         own = {c.pid for c in self.children if not c.reaped}
         others = {c.mark for c in self.children if c is not child}
-        orphans = [p for p in tree.children(os.getpid()) if p not in own and tree.mark_of(p) not in others]
+        orphans = [p for p in tree.children(os.getpid()) if p not in own and marks.mark_of(p) not in others]
         return ([] if child.reaped else [child.pid]) + orphans
 
     def _start(self, message: Start, control: int, stdin: int, stdout: int, stderr: int, channel: int) -> None:
         """Fork and become the program that was asked for."""
         status, status_child = os.pipe()
         stack, stack_child = os.pipe()
-        mark = tree.new_mark()
+        mark = marks.new_mark()
         pid = os.fork()
         if pid == 0:
             _become(message, mark, (stdin, stdout, stderr), channel, status_child, stack_child)
@@ -286,8 +287,9 @@ class Warden:
 
     def _adopt(self, pid: int, control: int, status: int, stack: int) -> None:
         """Take charge of a child that the template has forked, and that has become ours as an orphan."""
-        mark = tree.new_mark()
-        tree.brand(pid, mark)
+        mark = marks.new_mark()
+        marks.put_on(pid, mark)
+        tree.go_first(pid)
         child = Child(pid, mark, socket.socket(fileno=control), status, stack)
         self._watch(child)
         if pid in self.strangers:
@@ -300,7 +302,7 @@ class Warden:
         self.selector.register(child.control, selectors.EVENT_READ, lambda: self._control_said(child))
         self.selector.register(child.status, selectors.EVENT_READ, lambda: self._status_said(child))
         self.selector.register(child.stack, selectors.EVENT_READ, lambda: self._stack_said(child))
-        self._tell(child, Started(child.pid))
+        self._tell(child, Started(child.pid, child.mark))
 
     def _forget(self, child: Child) -> None:
         for file in (child.control, child.status, child.stack):
@@ -323,7 +325,7 @@ def _become(message: Start, mark: int, standard: tuple[int, int, int], channel: 
     try:
         os.setsid()  # the front end's interrupt goes to the kernel's whole process group
         tree.die_with_parent()
-        tree.wear(mark)
+        marks.put_on(os.getpid(), mark)
         tree.go_first(os.getpid())
         for signum in signal.valid_signals():
             with contextlib.suppress(OSError, ValueError):

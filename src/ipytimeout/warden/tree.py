@@ -1,9 +1,8 @@
 """Know and end a whole process tree. Runs in the warden's only thread.
 
-The law: a process belongs to a run when the run's child is its ancestor, or when it carries the run's mark.
-The warden is the subreaper, so an orphan of any run becomes the warden's own child; which run it came
-from is told by a mark that the kernel hands down through fork, exec and setsid: a soft limit of
-``RLIMIT_RTTIME``, which binds only real-time processes, set to a random number that is far too large to matter.
+The law: a process belongs to a run when the run's child is its ancestor, or when it carries the run's mark
+(``wire.marks``). The warden is the subreaper, so an orphan of any run becomes the warden's own child; its mark
+tells which run it came from.
 
 Linux. Elsewhere there is no subreaper: the child's session and its living descendants are ended, best effort.
 """
@@ -13,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -43,49 +41,10 @@ def die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def new_mark() -> int:
-    """Return a number that no other run carries: microseconds of real-time CPU, some 35,000 years or more."""
-    return random.SystemRandom().randrange(1 << 60, 1 << 61)
-
-
-def wear(mark: int) -> None:
-    """Give this process and all its future descendants the mark."""
-    if LINUX:
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
-        if hard == resource.RLIM_INFINITY or hard > mark:
-            resource.setrlimit(resource.RLIMIT_RTTIME, (mark, hard))
-
-
-def brand(pid: int, mark: int) -> None:
-    """Give another process, which runs nothing yet, the mark and the rest that a child has."""
-    if LINUX:
-        import resource
-
-        with contextlib.suppress(OSError):
-            _, hard = resource.prlimit(pid, resource.RLIMIT_RTTIME)
-            if hard == resource.RLIM_INFINITY or hard > mark:
-                resource.prlimit(pid, resource.RLIMIT_RTTIME, (mark, hard))
-    go_first(pid)
-
-
 def go_first(pid: int) -> None:
     """When the machine runs out of memory, let this process go before the kernel of the notebook does."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
         file.write("1000")
-
-
-def mark_of(pid: int) -> int | None:
-    """Return the mark a process carries, or None where it cannot be asked."""
-    if not LINUX:
-        return None
-    import resource
-
-    try:
-        return resource.prlimit(pid, resource.RLIMIT_RTTIME)[0]
-    except OSError:
-        return None
 
 
 def children(pid: int) -> list[int]:

@@ -308,6 +308,8 @@ class Cause(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Started:
     pid: int
+    #: What all its descendants carry (``wire.marks``).
+    mark: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,41 +212,37 @@ def reduce_exception(error: BaseException, pickler: NamespacePickler) -> Reduced
     chain = (error.__cause__, error.__context__, error.__suppress_context__)
     cls = type(error)
     if _is_native(cls, "__reduce__") and _is_native(cls, "__reduce_ex__"):
-        own = (vars(error), exception_members(error), chain)
-        return make_exception, (cls, error.args), own, None, None, set_exception_state
+        # Arguments may lead back to the exception; only a group must have its own from the start.
+        first = error.args if isinstance(error, BaseExceptionGroup) else ()
+        own = (vars(error), exception_members(error), error.args, chain)
+        return make_exception, (cls, first), own, None, None, set_exception_state
     reduced: Any = error.__reduce_ex__(5)
     function, args, *rest = reduced
-    return function, args, (rest[0] if rest else None, None, chain), None, None, set_exception_state
+    return function, args, (rest[0] if rest else None, None, None, chain), None, None, set_exception_state
 
 
 def _is_native(cls: type, name: str) -> bool:
     return not isinstance(getattr(cls, name), types.FunctionType)
 
 
-def make_exception(cls: type[BaseException], args: tuple[object, ...]) -> BaseException:
+def make_exception(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
     """Make an exception without its own ``__init__``, which often takes other arguments than it passes on."""
-    error = cls.__new__(cls, *args)
-    for base in cls.__mro__:
-        if base.__module__ == "builtins":
-            with contextlib.suppress(TypeError):  # then its members are set by the state
-                base.__init__(error, *args)  # type: ignore[misc]
-            break
-    return error
+    return cls.__new__(cls, *args)
 
 
-def set_exception_state(
-    error: BaseException, state: tuple[Any, dict[str, object] | None, tuple[Any, Any, bool]]
-) -> None:
-    attributes, members, (cause, context, suppress) = state
-    if members is None and attributes is not None:
-        error.__setstate__(attributes)
-    elif attributes:
+def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool]]) -> None:
+    attributes, members, args, (cause, context, suppress) = state
+    if args is not None:
+        error.args = args
+        base = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
+        with contextlib.suppress(TypeError):  # then its members are set below
+            base.__init__(error, *args)  # type: ignore[misc]
         vars(error).update(attributes)
+    elif attributes is not None:
+        error.__setstate__(attributes)
     for name, value in (members or {}).items():
-        try:
+        with contextlib.suppress(AttributeError, TypeError):  # read-only: it was an argument
             setattr(error, name, value)
-        except (AttributeError, TypeError):
-            continue  # read-only: it was an argument
     error.__cause__, error.__context__ = cause, context
     error.__suppress_context__ = suppress
 
