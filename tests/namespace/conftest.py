@@ -17,6 +17,8 @@ from ipytimeout.wire.pickling import CALL, dump_namespace
 
 from . import driver
 
+HEAVY = ("numpy", "pandas", "sklearn.ensemble", "sklearn.linear_model", "matplotlib.pyplot")
+
 
 class Notebook:
     """A namespace named ``__main__``, with cells that run here and cells that run there."""
@@ -67,7 +69,9 @@ class Notebook:
         return commit.result
 
     def _exchange(self, dump: Any, request: dict[str, Any]) -> Commit:
-        request |= {"buffers": [bytes(b) for b in dump.buffers], "imports": []}
+        # Once in the process that forks, and not once for each cell.
+        imports = [name for name in HEAVY if name in sys.modules]
+        request |= {"buffers": [bytes(b) for b in dump.buffers], "imports": imports}
         driver.write(self._process.stdin, request)
         without: dict[str, str] = {}
         while True:

@@ -56,7 +56,9 @@ def test_a_change_that_cannot_travel_is_named_by_the_name_it_is_reached_from(not
 
 def test_what_cannot_be_rebuilt_is_left_behind_alone(notebook: Notebook) -> None:
     """A name, and a change in place: the child is asked again without them."""
-    notebook.cell("rows = []; other = []\ndef fail(): raise OSError('no')\nclass Bad:\n    def __reduce__(self): return fail, ()")
+    notebook.cell(
+        "rows = []; other = []\ndef fail(): raise OSError('no')\nclass Bad:\n    def __reduce__(self): return fail, ()"
+    )
     notebook.timed("x = Bad(); y = 2; rows.append(Bad()); other.append(1)")
     assert notebook.left_behind == {"x": "OSError: no", "rows": "OSError: no"}
     assert "x" not in notebook.names
@@ -85,7 +87,10 @@ def test_the_value_of_a_cell_is_the_kernels_own_object(notebook: Notebook) -> No
 def test_hidden_names_and_names_not_kept_do_not_come_back(notebook: Notebook) -> None:
     """In-place changes do."""
     notebook.cell("a = 1; b = 1; rows = []")
-    notebook.timed("a = 2; b = 2; secret = 1; rows.append(1); del c" if False else "a = 2; b = 2; secret = 1; rows.append(1)", keep=["a"])
+    notebook.timed(
+        "a = 2; b = 2; secret = 1; rows.append(1); del c" if False else "a = 2; b = 2; secret = 1; rows.append(1)",
+        keep=["a"],
+    )
     assert (notebook["a"], notebook["b"], notebook["rows"]) == (2, 1, [1])
     assert "secret" not in notebook.names
 
@@ -95,9 +100,13 @@ def test_hidden_names_and_names_not_kept_do_not_come_back(notebook: Notebook) ->
 
 def test_an_exception_comes_back_with_its_class_its_cause_and_its_notes(notebook: Notebook) -> None:
     """Its class takes other arguments than it passes on, as classes do."""
-    notebook.cell("class MyError(Exception):\n    def __init__(self, a, b):\n        super().__init__(f'{a}{b}'); self.b = b")
+    notebook.cell(
+        "class MyError(Exception):\n    def __init__(self, a, b):\n        super().__init__(f'{a}{b}'); self.b = b"
+    )
     with pytest.raises(Exception, match="12") as info:
-        notebook.timed("e = MyError(1, 2); e.add_note('n'); x = 1\ntry: 1 / 0\nexcept ZeroDivisionError as z: raise e from z")
+        notebook.timed(
+            "e = MyError(1, 2); e.add_note('n'); x = 1\ntry: 1 / 0\nexcept ZeroDivisionError as z: raise e from z"
+        )
     error = info.value
     assert type(error) is notebook["MyError"]
     assert type(error.__cause__) is ZeroDivisionError
@@ -146,9 +155,13 @@ class Broken(Exception):
 
 def test_a_failed_commit_leaves_the_namespace_as_it_was(notebook: Notebook) -> None:
     """Whatever swap fails, all before it are undone."""
-    notebook.cell("import collections\na = [1]; d = {'k': 1}; s = {1}\nclass C: n = 0\nc = C(); c.v = 1; q = collections.deque([1])\ndef f(x=1): return x")
+    notebook.cell(
+        "import collections\na = [1]; d = {'k': 1}; s = {1}\nclass C: n = 0\nc = C(); c.v = 1; q = collections.deque([1])\ndef f(x=1): return x"
+    )
     before = {n: notebook[n] for n in notebook.names}
-    commit = notebook.uncommitted("a.append(2); d['j'] = 2; s.add(3); C.n = 1; del c.v; q.append(2); f.__defaults__ = (5,); new = 1; del a")
+    commit = notebook.uncommitted(
+        "a.append(2); d['j'] = 2; s.add(3); C.n = 1; del c.v; q.append(2); f.__defaults__ = (5,); new = 1; del a"
+    )
 
     def fail() -> None:
         raise Broken
@@ -206,7 +219,9 @@ def test_the_answer_to_another_namespace_is_refused(notebook: Notebook) -> None:
 
 def test_a_function_changes_nothing_of_its_caller(notebook: Notebook) -> None:
     """Neither arguments nor globals, nor the attributes of classes."""
-    notebook.cell("n = 0; rows = [1]\nclass C: k = 0\ndef f(a):\n    global n\n    n += 1; a.append(2); C.k = 1\n    return a, n, C()")
+    notebook.cell(
+        "n = 0; rows = [1]\nclass C: k = 0\ndef f(a):\n    global n\n    n += 1; a.append(2); C.k = 1\n    return a, n, C()"
+    )
     a, n, c = notebook.call(notebook["f"], notebook["rows"])
     assert (a, n) == ([1, 2], 1)
     assert notebook["rows"] == [1]

@@ -145,7 +145,12 @@ def test_what_is_not_changed_does_not_come_back(notebook: Notebook, change: Chan
 
 #: What cannot be put back in place is named by the name it is reached from.
 NAMED = [
-    Change("other arrays show its memory", "import numpy as np\nx = np.zeros(2); v = x[:1]", "x.resize(4, refcheck=False)", "x"),
+    Change(
+        "other arrays show its memory",
+        "import numpy as np\nx = np.zeros(2); v = x[:1]",
+        "x.resize(4, refcheck=False)",
+        "x",
+    ),
     Change("a memoryview holds its size", "x = bytearray(2)\nm = memoryview(x)", "x += b'c'", "x"),
 ]
 

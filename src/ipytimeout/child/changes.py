@@ -19,20 +19,17 @@ from typing import Any, Final, TypeAlias
 from ipytimeout.wire import facets, kinds
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.messages import Buffer
-from ipytimeout.wire.pickling import (
-    CHANGES,
-    EXCEPTION,
-    RESULT,
+from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, needed_first
+from ipytimeout.wire.reducers import OWN_DICT
+from ipytimeout.wire.streams import (
     Looker,
     NumberedPickler,
-    ObjectTable,
     collector_paused,
     dump_parts,
-    needed_first,
     plain_reason,
     warnings_held,
 )
-from ipytimeout.wire.reducers import OWN_DICT
+from ipytimeout.wire.table import ObjectTable
 
 __all__ = ["MISSING", "Collected", "Watch", "collect_call"]
 

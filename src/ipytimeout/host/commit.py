@@ -18,18 +18,9 @@ from typing import Any
 from ipytimeout.wire import kinds
 from ipytimeout.wire.facets import Swap
 from ipytimeout.wire.messages import Buffer
-from ipytimeout.wire.pickling import (
-    CHANGES,
-    EXCEPTION,
-    RESULT,
-    CannotRebuild,
-    ObjectTable,
-    Reader,
-    collector_paused,
-    plain_reason,
-    staged,
-    warnings_held,
-)
+from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, staged
+from ipytimeout.wire.streams import CannotRebuild, Reader, collector_paused, plain_reason, warnings_held
+from ipytimeout.wire.table import ObjectTable
 
 __all__ = ["CannotRebuild", "Commit", "prepare"]
 

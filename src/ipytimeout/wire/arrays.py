@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ipytimeout.wire.facets import CannotRestore, Facet, Sight, Swap, Turn, fingerprint, same_items
 
 if TYPE_CHECKING:
-    from ipytimeout.wire.pickling import NamespacePickler
+    from ipytimeout.wire.streams import NamespacePickler
 
 #: A view takes its base along when that is not much larger, or when somebody else shows it too.
 _BASE_ALLOWANCE = 64 * 1024

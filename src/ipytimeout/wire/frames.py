@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipytimeout.wire.pickling import NamespacePickler
+    from ipytimeout.wire.streams import NamespacePickler
 
 #: Attributes of a frame that are bound to this very frame, or that it makes again when it needs them.
 NOT_SENT = frozenset(("_flags", "_item_cache", "_cacher", "_cache"))

@@ -15,6 +15,7 @@ import functools
 import gc
 import io
 import itertools
+import logging
 import pathlib
 import random
 import re
@@ -48,9 +49,10 @@ _IMMUTABLE: tuple[type, ...] = (
 
 #: The same, for subclasses too.
 _IMMUTABLE_BASES: tuple[type, ...] = (
-    types.ModuleType, dt.date, dt.time, dt.timedelta, dt.tzinfo, decimal.Decimal,
-    fractions.Fraction, pathlib.PurePath, uuid.UUID,
+    dt.date, dt.time, dt.timedelta, dt.tzinfo, decimal.Decimal, fractions.Fraction, pathlib.PurePath, uuid.UUID,
 )  # fmt: skip
+#: What belongs to a process and travels by its name: changed there, it is not changed here.
+_OF_THE_PROCESS: tuple[type, ...] = (types.ModuleType, logging.Logger, logging.Handler, logging.Manager)
 _IMMUTABLE_NAMES = frozenset(
     ("numpy.dtype", "numpy.generic", "pandas.core.dtypes.base.ExtensionDtype", "pandas.api.extensions.ExtensionDtype")
 )
@@ -147,6 +149,8 @@ def facets_of(cls: type) -> tuple[Facet, ...]:
 
 
 def _find_facets(cls: type) -> tuple[Facet, ...]:
+    if issubclass(cls, _OF_THE_PROCESS):
+        return ()
     names = [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__]
     if (issubclass(cls, _IMMUTABLE_BASES) and cls.__dictoffset__ == 0) or not _IMMUTABLE_NAMES.isdisjoint(names):
         return ()
@@ -160,14 +164,15 @@ def _find_facets(cls: type) -> tuple[Facet, ...]:
     if issubclass(cls, type):
         return own
     facets = list(own)
-    if not own and _has_hidden_state(cls):
-        facets.append(OPAQUE)
-    elif cls.__flags__ & _HEAP_TYPE:
+    hidden = not own and _has_hidden_state(cls)
+    if not hidden and cls.__flags__ & _HEAP_TYPE:
         facets.append(_KIND)
     if cls.__dictoffset__ != 0:
         facets.append(_OWNED if changes_pickling(cls) else _ATTRIBUTES)
     if attributes.slots_of(cls):
         facets.append(_SLOTS)
+    if hidden:  # last, since looking at a __dict__ may make it, and that shows in the pickle
+        facets.append(OPAQUE)
     return tuple(facets)
 
 

@@ -27,10 +27,11 @@ import cloudpickle
 from ipytimeout.wire import arrays, classes, frames, tensors
 
 if TYPE_CHECKING:
-    from ipytimeout.wire.pickling import NamespacePickler
+    from ipytimeout.wire.streams import NamespacePickler
 
 Reduced: TypeAlias = Any
 Reducer: TypeAlias = "Callable[[Any, NamespacePickler], Reduced]"
+
 
 class Refused(Exception):
     """This cannot leave its process; the text says why, in plain words."""

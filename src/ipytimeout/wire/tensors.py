@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ipytimeout.wire.facets import Facet, Sight, Swap, Turn
 
 if TYPE_CHECKING:
-    from ipytimeout.wire.pickling import NamespacePickler
+    from ipytimeout.wire.streams import NamespacePickler
 
 
 def reduce_tensor(tensor: Any, pickler: NamespacePickler) -> Any:

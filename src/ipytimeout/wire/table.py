@@ -1,0 +1,84 @@
+"""The object table: what was sent, by number, the same in both processes. Pure: no I/O, in the host and in the child.
+
+A pickler numbers each object that it writes, an unpickler each object that it reads, and the numbers agree.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+
+from ipytimeout.wire.streams import collector_paused
+
+
+class ObjectTable:
+    """What was sent: ``objects[i]`` is the same thing in both processes.
+
+    ``private`` are numbers that mean nothing: objects that only existed while pickling (a copied state, say). The
+    child's counterpart of one may be alive, but the host has nothing that it would stand for.
+    """
+
+    __slots__ = ("_build", "_numbers", "_objects", "private", "seeds")
+
+    def __init__(self, build: Callable[[], list[object]], seeds: int, private: Iterable[int] = ()) -> None:
+        self._build: Callable[[], list[object]] | None = build
+        self._objects: list[object] = []
+        self._numbers: dict[int, int] | None = None
+        self.seeds = seeds
+        self.private = frozenset(private)
+
+    @property
+    def objects(self) -> list[object]:
+        """Every object by its number. Made when it is first asked for: that takes a second for a million objects."""
+        if self._build is not None:
+            with collector_paused():
+                self._objects = self._build()
+            self._build = None
+        return self._objects
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """The number of each object that both sides have, by its ``id``."""
+        if self._numbers is None:
+            with collector_paused():
+                private = self.private
+                self._numbers = {id(obj): i for i, obj in enumerate(self.objects) if i not in private}
+        return self._numbers
+
+
+def seeds_of(namespace: dict[str, object]) -> list[object]:
+    """Return what each process has of its own, so that none of it is ever pickled or patched.
+
+    The same length everywhere; what one process lacks is a placeholder, and so is what would come twice.
+    """
+    ipython = sys.modules.get("IPython")
+    own: list[object] = [
+        namespace,
+        builtins.__dict__,
+        sys.modules,
+        os.environ,
+        sys.stdin,
+        sys.stdout,
+        sys.stderr,
+        sys.__stdin__,
+        sys.__stdout__,
+        sys.__stderr__,
+        ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None,
+        threading.main_thread(),
+        logging.root,
+        # Sentinels that are compared by identity and have no reduce of their own.
+        dataclasses.MISSING,
+        dataclasses.KW_ONLY,
+        dataclasses._HAS_DEFAULT_FACTORY,  # type: ignore[attr-defined]
+    ]
+    seen: set[int] = set()
+    seeds: list[object] = []
+    for obj in own:
+        seeds.append(object() if obj is None or id(obj) in seen else obj)
+        seen.add(id(obj))
+    return seeds
