@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import io
 import os
 import signal
 import socket
@@ -18,7 +19,8 @@ import sys
 import threading
 import time
 import warnings
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from ipytimeout.child.main import Child
 from ipytimeout.wire.framing import Decoder, encode
@@ -50,6 +52,8 @@ class Template:
         self._descriptors: list[int] = []
         #: How many threads this process may have: its own, and those that survive a fork.
         self._threads = 1
+        #: Libraries whose first use has been paid for.
+        self._used: set[str] = set()
         #: Why nothing is forked any more.
         self._unclean = ""
 
@@ -99,9 +103,11 @@ class Template:
     def _warm_up(self) -> None:
         """Pay for the first use of a library once, in its own code only; then keep the collector off what is here."""
         with self._child.quietly():
-            if "pandas" in sys.modules and not self._unclean:
-                with contextlib.suppress(Exception):
-                    sys.modules["pandas"].DataFrame({"a": [1]})._repr_html_()
+            for name, use in _FIRST_USES.items():
+                if name in sys.modules and name not in self._used and not self._unclean:
+                    self._used.add(name)
+                    with contextlib.suppress(Exception):
+                        use()
         gc.collect()
         gc.freeze()
 
@@ -146,6 +152,28 @@ class Template:
             self._child.live()
         finally:
             os._exit(70)
+
+
+def _show_a_frame() -> None:
+    """The first HTML of a frame takes 10 ms."""
+    sys.modules["pandas"].DataFrame({"a": [1]})._repr_html_()
+
+
+def _draw_a_figure() -> None:
+    """The first figure looks for its fonts. Without pyplot, whose figures and settings are the notebook's."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(io.BytesIO())
+
+
+_FIRST_USES: dict[str, Callable[[], None]] = {
+    "pandas": _show_a_frame,
+    "matplotlib.backends.backend_agg": _draw_a_figure,
+}
 
 
 def _count_threads() -> int:
