@@ -271,3 +271,27 @@ def test_the_warden_is_small(warden: Warden) -> None:
         status = dict(line.split(":", 1) for line in file)
     assert int(status["Threads"]) == 1
     assert int(status["VmRSS"].split()[0]) < 30_000
+
+
+def test_a_fork_bomb_is_ended_and_the_verdict_gets_through(warden: Warden) -> None:
+    """Bounded: three generations of eight. Nothing outruns the kill, and the news of it stays short."""
+    code = """
+started()
+for _ in range(3):
+    for _ in range(8):
+        if os.fork() == 0:
+            break
+    else:
+        time.sleep(60)
+time.sleep(60)
+"""
+    program = Program(warden, code)
+    program.say(Arm(0.5, 0.1, 60.0, False))
+    message = program.hear(Gone)
+    assert isinstance(message, Gone)
+    assert len(message.ended_processes) == 11 and message.ended_processes[-1].endswith(" more")
+    pids = [int(text.rpartition("(pid ")[2].rstrip(")")) for text in message.ended_processes[:-1]]
+    assert all(gone(pid, 0.1) for pid in pids)
+    with open(f"/proc/{warden.pid}/task/{warden.pid}/children") as file:
+        left = [int(pid) for pid in file.read().split()]
+    assert all(gone(pid, 5.0) for pid in left)

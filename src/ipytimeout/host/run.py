@@ -247,7 +247,8 @@ def _conclude(
         if not changes.success:
             error = commit.exception if commit is not None else None
             if error is None:
-                error = endings.foreign_error(changes, unbuilt.get(EXCEPTION) or "it cannot be pickled")
+                why = unbuilt.get(EXCEPTION, "") or (commit.exception_reason if commit is not None else "")
+                error = endings.foreign_error(changes, why or "it cannot be pickled")
             if is_cell and changes.error is not None:
                 mark_shown(error, changes.error.traceback)
     else:

@@ -37,6 +37,8 @@ _STRANGERS = 64
 MAX_STACK = 1 << 20
 #: So much of it is told while the code runs: its end, where the main thread is. More could fill the socket.
 _TOLD_STACK = 1 << 16
+#: So many processes are named.
+_TOLD_PROCESSES = 10
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +59,17 @@ class Child:
     #: When a resource tracker of the run is killed too.
     trackers_until: float = 0.0
     ended: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def told_stack(self) -> str:
+        """What faulthandler wrote; of very much the end, where the main thread is."""
+        return self.stack_text[-_TOLD_STACK:].decode("utf-8", "replace")
+
+    @property
+    def ended_processes(self) -> list[str]:
+        """The processes that the child had left running; of very many the first."""
+        told = list(self.ended.values())
+        return told if len(told) <= _TOLD_PROCESSES else [*told[:_TOLD_PROCESSES], f"{len(told) - _TOLD_PROCESSES} more"]
 
 
 class Warden:
@@ -159,7 +172,7 @@ class Warden:
             return
         if not data:
             self.selector.unregister(child.stack)
-        child.stack_text = (child.stack_text + data)[:MAX_STACK]
+        child.stack_text = (child.stack_text + data)[-MAX_STACK:]
 
     def _reap(self) -> None:
         """Take note of every child that exited, also of orphans that came to us."""
@@ -215,7 +228,7 @@ class Warden:
                 self._signal(child, signal.SIGINT)
             case Action.TELL_STACK:
                 self._drain(child)
-                self._tell(child, Stack(child.stack_text[-_TOLD_STACK:].decode("utf-8", "replace")))
+                self._tell(child, Stack(child.told_stack))
             case Action.TELL_EXTENDED:
                 assert child.run.limits is not None
                 self._tell(child, Extended(child.run.limits.timeout))
@@ -223,12 +236,11 @@ class Warden:
                 self._tell(child, EndBegun(cause))
             case Action.JUDGE:
                 self._drain(child)
-                stack = child.stack_text.decode("utf-8", "replace")
-                self._tell(child, Verdict(cause, child.run.elapsed, child.run.returncode, stack))
+                self._tell(child, Verdict(cause, child.run.elapsed, child.run.returncode, child.told_stack))
             case Action.KILL_TREE:
                 child.sweep_at = 0.0 if not self._kill(child) else time.monotonic() + SWEEP
             case Action.TELL_GONE:
-                self._tell(child, Gone(list(child.ended.values())))
+                self._tell(child, Gone(child.ended_processes))
                 self._forget(child)
 
     def _signal(self, child: Child, signum: int) -> None:
