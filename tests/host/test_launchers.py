@@ -241,6 +241,37 @@ def test_a_killed_template_is_replaced(warm: WarmLauncher, settle: Settle) -> No
     assert said(call(warm.take(settle), show_process))
 
 
+def test_nothing_stays_when_the_warden_is_killed_at_any_moment_of_a_fork(
+    settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two parents a child has nobody who would end it."""
+    mark = f"run-{time.monotonic_ns()}"
+    monkeypatch.setenv("IPYTIMEOUT_TEST_MARK", mark)
+    for delay in range(12):
+        warm = WarmLauncher()
+        warm.prepare(settle)
+        time.sleep(0.12 + delay / 50)  # the template takes so long to start, and to fork
+        os.kill(get_warden().pid, signal.SIGKILL)
+        warm.close()
+    until = time.monotonic() + 10
+    while (left := _marked(mark)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert left == []
+
+
+def _marked(mark: str) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if mark.encode() in file.read():
+                        found.append(int(name))
+            except OSError:
+                continue
+    return found
+
+
 def test_an_empty_child_is_forked_from_the_template_and_shares_its_memory(warm: WarmLauncher, settle: Settle) -> None:
     """The spare costs what it has of its own, not what the template has imported."""
     child = warm.take(settle)

@@ -122,9 +122,10 @@ class Template:
             middle = os.fork()
             if middle == 0:
                 # The child's parent is to be the warden, to which an orphan goes: so this process ends at once.
+                between = os.getpid()
                 pid = os.fork()
                 if pid == 0:
-                    self._become_child(descriptors, (read, write))
+                    self._become_child(descriptors, (read, write), between)
                 os.write(write, str(pid).encode())
                 os._exit(0)
         os.close(write)
@@ -133,7 +134,7 @@ class Template:
         os.waitpid(middle, 0)
         return Forked(pid, "" if pid else "the template could not fork")
 
-    def _become_child(self, descriptors: list[int], close: tuple[int, int]) -> NoReturn:
+    def _become_child(self, descriptors: list[int], close: tuple[int, int], between: int) -> NoReturn:
         try:
             stdout, stderr, channel, status, stack = descriptors
             os.setsid()
@@ -143,11 +144,12 @@ class Template:
                 os.close(descriptor)
             gc.enable()
             _reseed()
-            while os.getppid() != self._warden:  # as soon as the process between is gone
+            while os.getppid() == between:  # it ends now
                 time.sleep(0.0002)
-            if sys.platform == "linux":
-                # From here on the parent is the warden, which has one thread: this signal means that it is dead.
-                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            # From here on the parent is the warden, which has one thread: this signal means that it is dead.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != self._warden:
+                os._exit(0)  # it was dead already
             self._child.attach(channel, status, stack)
             self._child.live()
         finally:
