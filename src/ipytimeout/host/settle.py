@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import linecache
 import os
+import site
 import sys
 import sysconfig
 from collections.abc import Mapping

@@ -1,0 +1,54 @@
+"""What a child is told about this process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from ipytimeout.host import settle
+
+
+def test_libraries_are_named_in_the_order_in_which_they_were_imported() -> None:
+    import numpy
+
+    modules = settle.library_modules()
+    assert modules.index("numpy") < modules.index(numpy.linalg.__name__)
+    assert {"json", "numpy"} <= set(modules)
+    assert not {"__main__", "zmq", "ipykernel", "ipytimeout"} & {name.partition(".")[0] for name in modules}
+
+
+def test_a_module_of_the_users_own_is_not_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may change on disk between two runs."""
+    (tmp_path / "users_own.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("users_own")
+    try:
+        assert "users_own" not in settle.library_modules()
+    finally:
+        del sys.modules["users_own"]
+
+
+def test_what_another_folder_of_packages_holds_is_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's dist-packages, and those of the interpreter below a virtual environment."""
+    packages = tmp_path / "dist-packages"
+    packages.mkdir()
+    (packages / "from_debian.py").write_text("")
+    monkeypatch.syspath_prepend(packages)
+    settle._library_folders.cache_clear()
+    importlib.import_module("from_debian")
+    try:
+        assert "from_debian" in settle.library_modules()
+    finally:
+        del sys.modules["from_debian"]
+        settle._library_folders.cache_clear()
+
+
+def test_what_is_new_is_seen_at_the_next_look() -> None:
+    before = settle.library_modules()
+    assert settle.library_modules() is before
+    sys.modules.pop("colorsys", None)
+    importlib.import_module("colorsys")
+    assert "colorsys" in settle.library_modules()
