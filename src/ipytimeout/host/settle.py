@@ -90,8 +90,17 @@ def _is_library(module: ModuleType) -> bool:
 
 @functools.cache
 def _is_in_library(file: str) -> bool:
-    folders = {os.path.realpath(sysconfig.get_path(kind)) + os.sep for kind in ("stdlib", "purelib", "platlib")}
-    return os.path.realpath(file).startswith(tuple(folders))
+    return os.path.realpath(file).startswith(_library_folders())
+
+
+@functools.cache
+def _library_folders() -> tuple[str, ...]:
+    """Return where libraries are installed: the standard library, and every ``site-packages`` of this interpreter."""
+    folders = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {*site.getsitepackages(), site.getusersitepackages()}
+    # Those of a base interpreter that this virtual environment shows, and Debian's.
+    folders |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
+    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
 
 
 def cell_number(shell: InteractiveShell) -> int:
