@@ -230,6 +230,24 @@ def test_where_the_template_is_unusable_children_are_spawned_and_that_is_told_on
     launcher.close()
 
 
+def test_a_template_that_imports_for_long_goes_on_and_serves_later_runs(
+    warm: WarmLauncher, settle: Settle, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run waits for it, the next ones are spawned at once, and what it has imported is not lost."""
+    monkeypatch.setattr("ipytimeout.host.launch.warm.PATIENCE", 0.3)
+    with open(os.path.join(tmp_path, "slow_to_import.py"), "w") as file:
+        file.write("import time\ntime.sleep(3)\n")
+    settle = dataclasses.replace(settle, preload=["slow_to_import"], sys_path=[str(tmp_path), *settle.sys_path])
+    with pytest.raises(TemplateUnusable, match="still importing"):
+        warm.take(settle)
+    template = warm.template
+    with pytest.raises(TemplateUnusable, match="still importing"):
+        warm.take(settle)
+    monkeypatch.setattr("ipytimeout.host.launch.warm._AGAIN", 30.0)
+    assert said(call(warm.take(settle), show_process))
+    assert warm.template is template
+
+
 def test_a_killed_template_is_replaced(warm: WarmLauncher, settle: Settle) -> None:
     assert said(call(warm.take(settle), show_process))
     warm.prepare(settle)

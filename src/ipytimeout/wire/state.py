@@ -1,10 +1,11 @@
 """What belongs to a process rather than to a namespace: read here, applied there. In host and child, main thread.
 
-Law of the file: nothing is imported that is not imported already, and only what differs is touched.
+Law of the file: only what differs is touched, and nothing is imported that the other process has not imported.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from contextlib import suppress
@@ -52,9 +53,10 @@ def _read_generators() -> dict[str, Json]:
 
 def _apply_generators(wanted: dict[str, Json], now: dict[str, Json]) -> None:
     for name, state in wanted.items():
-        module = sys.modules.get(name)
-        if module is None or now.get(name) == state:
+        if now.get(name) == state:
             continue
+        # The other process has imported it, so this one would have too.
+        module = importlib.import_module(name)
         if name == "random":
             version, words, gauss = state
             module.setstate((version, tuple(words), gauss))

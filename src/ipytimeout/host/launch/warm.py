@@ -19,8 +19,10 @@ from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle, Start, Started
 
-#: So long the template may take to import what is new and to fork, in seconds; then the run is spawned.
+#: So long a run waits for the template to import what is new and to fork, in seconds; then it is spawned.
 PATIENCE = 10.0
+#: And so long the runs after it, while the template is still at it.
+_AGAIN = 0.2
 
 
 class TemplateUnusable(Exception):
@@ -29,6 +31,10 @@ class TemplateUnusable(Exception):
 
 class _TemplateUnclean(TemplateUnusable):
     """It has imported what does not survive a fork: so will every other one."""
+
+
+class _TemplateLate(TemplateUnusable):
+    """It is still importing."""
 
 
 class _TemplateDied(TemplateUnusable):
@@ -44,6 +50,8 @@ class WarmLauncher:
         #: A child that has been asked for ahead of time, and how many modules the template had been sent then.
         self._spare: tuple[Request, int] | None = None
         self.unusable = ""
+        #: Whether a run has already waited for this template in vain.
+        self._late = False
 
     def prepare(self, settle: Settle) -> None:
         """Have the template follow the notebook, and a spare forked. Does not wait for either."""
@@ -68,15 +76,21 @@ class WarmLauncher:
     def _fetch(self, settle: Settle) -> Child:
         self._ready(settle)
         assert self.template is not None and self._spare is not None
-        (request, _), self._spare = self._spare, None
         try:
-            return self.template.fetch(request)
+            child = self.template.fetch(self._spare[0], _AGAIN if self._late else PATIENCE)
+        except _TemplateLate:
+            self._late = True  # it goes on importing, and the spare that was asked for is for a later run
+            raise
         except TemplateUnusable as error:
+            self._spare[0].abandon()
+            self._spare = None
             self.template.close()
             self.template = None
             if isinstance(error, _TemplateUnclean):
                 self.unusable = str(error)
             raise
+        self._spare, self._late = None, False
+        return child
 
     def close(self) -> None:
         with self._lock:
@@ -174,14 +188,14 @@ class Template:
         self._asked.append(request)
         return request
 
-    def fetch(self, request: Request) -> Child:
+    def fetch(self, request: Request, patience: float) -> Child:
         """Wait until a child that was asked for is there, and hand it to the warden."""
+        while True:
+            answer = self._next_answer(patience)
+            asked = self._asked.pop(0)
+            if asked is request:
+                break
         with request.plumbing as plumbing:
-            while True:
-                answer = self._next_answer()
-                asked = self._asked.pop(0)
-                if asked is request:
-                    break
             if not answer.pid:
                 raise _TemplateUnclean(answer.reason)
             control = self._warden.send(Adopt(answer.pid), [request.status, request.stack])
@@ -191,8 +205,8 @@ class Template:
         self._channel.close()
         self._control.close()
 
-    def _next_answer(self) -> Forked:
-        self._channel.settimeout(PATIENCE)
+    def _next_answer(self, patience: float) -> Forked:
+        self._channel.settimeout(patience)
         try:
             while not self._answers:
                 data = self._channel.recv(1 << 16)
@@ -200,7 +214,7 @@ class Template:
                     raise _TemplateDied("the template process ended")
                 self._answers += [m for m in self._decoder.feed(data) if isinstance(m, Forked)]
         except TimeoutError:
-            raise TemplateUnusable(f"the template was not ready after {PATIENCE:g} s") from None
+            raise _TemplateLate(f"the template is still importing after {PATIENCE:g} s") from None
         except (OSError, ProtocolError) as error:
             raise _TemplateDied(f"the template process cannot be reached: {error}") from None
         return self._answers.pop(0)
