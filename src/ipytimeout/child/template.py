@@ -20,7 +20,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ipytimeout.child.main import Child
 from ipytimeout.wire.framing import Decoder, encode
@@ -163,13 +163,9 @@ def _show_a_frame() -> None:
 
 def _draw_a_figure() -> None:
     """The first figure looks for its fonts. Without pyplot, whose figures and settings are the notebook's."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure()
+    figure = sys.modules["matplotlib.figure"].Figure()
     figure.subplots().plot([1, 2])
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(io.BytesIO())
+    sys.modules["matplotlib.backends.backend_agg"].FigureCanvasAgg(figure).print_png(io.BytesIO())
 
 
 _FIRST_USES: dict[str, Callable[[], None]] = {
