@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from ipytimeout.host.commit import CannotRebuild, Commit, prepare
-from ipytimeout.wire.pickling import CALL, dump_namespace
+from ipytimeout.wire.memory import share
+from ipytimeout.wire.messages import Attached
+from ipytimeout.wire.pickling import CALL, Dump, dump_namespace
 
 from . import driver
 
@@ -33,6 +35,8 @@ class Notebook:
         #: How many bytes came back.
         self.received = 0
         self.commit: Commit | None = None
+        #: Whether the other process is told by the kernel what was written into mapped memory.
+        self.pages_known = True
 
     def __getitem__(self, name: str) -> Any:
         return self.names[name]
@@ -53,10 +57,18 @@ class Notebook:
         return commit.result
 
     def uncommitted(self, code: str, names: list[str] | None = None, keep: list[str] | None = None) -> Commit:
+        return self.exchange(self.dump(names), code, keep)
+
+    def dump(self, names: list[str] | None = None) -> Dump:
+        """Take what a cell would be sent, all names without them being named."""
         if names is None:
             names = [name for name in self.names if not name.startswith("__")]
         dump = dump_namespace(self.names, names)
         self.refused = dump.refused
+        return dump
+
+    def exchange(self, dump: Dump, code: str, keep: list[str] | None = None) -> Commit:
+        """Run a cell there on what was taken."""
         return self._exchange(dump, {"code": code, "keep": keep})
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -68,14 +80,21 @@ class Notebook:
             raise commit.exception
         return commit.result
 
-    def _exchange(self, dump: Any, request: dict[str, Any]) -> Commit:
+    def _exchange(self, dump: Dump, request: dict[str, Any]) -> Commit:
         # Once in the process that forks, and not once for each cell.
         imports = [name for name in HEAVY if name in sys.modules]
-        request |= {"buffers": [bytes(b) for b in dump.buffers], "imports": imports}
+        buffers, fillings = share(dump.buffers)
+        for filling in fillings:
+            while filling.step():
+                continue
+        sent = [(os.getpid(), b.descriptor, b.size) if isinstance(b, Attached) else bytes(b) for b in buffers]
+        request |= {"buffers": sent, "imports": imports, "pages_known": self.pages_known}
         driver.write(self._process.stdin, request)
         without: dict[str, str] = {}
         while True:
             reply = driver.read(self._process.stdout)
+            while fillings:
+                os.close(fillings.pop().attached.descriptor)
             if isinstance(reply, Exception):
                 raise reply
             buffers, self.left_behind, self.exception_refused = reply

@@ -15,7 +15,17 @@ import types
 from typing import Any
 
 from ipytimeout.child.changes import MISSING, Watch, collect_call
+from ipytimeout.wire import memory
+from ipytimeout.wire.messages import Attached
 from ipytimeout.wire.pickling import CALL, CannotRebuild, load_namespace
+
+
+def received(buffer: bytes | tuple[int, int, int]) -> Any:
+    """Return a buffer, mapped when it is in shared memory: (who holds the descriptor, which it is, its size)."""
+    if isinstance(buffer, bytes):
+        return bytearray(buffer)
+    process, descriptor, size = buffer
+    return memory.map_private(Attached(os.open(f"/proc/{process}/fd/{descriptor}", os.O_RDWR), size))
 
 
 class Unbuffered:
@@ -62,8 +72,10 @@ def serve(request: dict[str, Any], stdin: Any, stdout: Any) -> None:
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     namespace = vars(module)
+    if not request["pages_known"]:
+        memory.written = lambda address, size: None
     try:
-        loaded = load_namespace([bytearray(b) for b in request["buffers"]], namespace)
+        loaded = load_namespace(list(map(received, request["buffers"])), namespace)
     except CannotRebuild as error:
         write(stdout, error)
         return

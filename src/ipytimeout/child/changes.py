@@ -9,18 +9,20 @@ Law of the file: what cannot be pickled is left out alone and named with its rea
 from __future__ import annotations
 
 import gc
+import itertools
+import operator
 import pickle
 import sys
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from ipytimeout.wire import facets, kinds
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.notes import Notes
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, needed_first
-from ipytimeout.wire.reducers import OWN_DICT
 from ipytimeout.wire.streams import (
     Looker,
     NumberedPickler,
@@ -29,7 +31,7 @@ from ipytimeout.wire.streams import (
     plain_reason,
     warnings_held,
 )
-from ipytimeout.wire.table import ObjectTable
+from ipytimeout.wire.table import ALONE, ObjectTable
 
 __all__ = ["MISSING", "Collected", "Watch", "collect_call"]
 
@@ -47,8 +49,10 @@ class Collected:
     exception_refused: str = ""
 
 
-#: From so many objects on, they are kept out of the garbage collector's sight.
+#: From so many objects on, they are kept out of the garbage collector's sight, and are not all numbered for little.
 _MANY: Final = 50_000
+#: So much is little.
+_LITTLE: Final = 1000
 
 
 class Watch:
@@ -60,8 +64,8 @@ class Watch:
         self._before = dict(before)
         with collector_paused(), warnings_held():
             self._sight = _Sight(namespace, table)
-            self._snapshots = _snapshots(table, self._sight)
-        if len(self._snapshots) > _MANY:
+            self._groups = _grouped(table, self._sight)
+        if len(table.objects) > _MANY:
             # Or the collector would go through all of them again and again while the code runs.
             gc.freeze()
 
@@ -102,7 +106,7 @@ class Watch:
         parts = _Parts(names, deleted, changes, result, exception)
         table = self._table
         something = names or changes or result is not MISSING or exception is not None
-        numbers: dict[int, int | tuple[int]] = {**table.numbers, **self._aliased_dicts()} if something else {}
+        numbers = self._numbers_for(parts) if something else {}
         collected = _dump(parts, now, len(table.objects), numbers, without, only, self._describe)
         collected.left_behind = {**left_behind, **collected.left_behind}
         return collected
@@ -111,36 +115,56 @@ class Watch:
         """Return the deltas of every object that changed, by its number."""
         changes: dict[int, list[tuple[str, object]]] = {}
         sight = self._sight
-        for number, obj, facets_, snapshots in self._snapshots:
-            deltas: list[tuple[str, object]] = []
-            try:
-                for facet, before in zip(facets_, snapshots, strict=True):
-                    delta = facet.delta(obj, before, sight)
-                    if delta is not None:
-                        deltas.append((facet.code, delta))
-            except Exception as error:
-                left_behind[self._describe(number)] = plain_reason(error)
-                continue
-            if deltas:
-                changes[number] = deltas
-        return changes
+        failed: dict[int, str] = {}
+        for group in self._groups:
+            for facet, notes in zip(group.facets, group.notes, strict=True):
+                for index in _suspects(notes, group.objects):
+                    number = group.numbers[index]
+                    try:
+                        delta = facet.delta(group.objects[index], notes.before(index), sight)
+                    except Exception as error:
+                        failed.setdefault(number, plain_reason(error))
+                    else:
+                        if delta is not None:
+                            changes.setdefault(number, []).append((facet.code, delta))
+        left_behind.update((self._describe(number), reason) for number, reason in failed.items())
+        return {number: changes[number] for number in sorted(changes) if number not in failed}
+
+    def _numbers_for(self, parts: _Parts) -> Mapping[int, int | tuple[int]]:
+        """Return the numbers of all objects that the parts may lead to."""
+        table = self._table
+        if len(table.objects) > _MANY and (met := _met(parts)) is not None:
+            numbers = table.numbers_of(met)
+            if all(_is_plain(obj) for key, obj in met.items() if key not in numbers):
+                return {**numbers, **self._aliased_dicts()}
+        return {**table.numbers, **self._aliased_dicts()}
 
     def _aliased_dicts(self) -> dict[int, tuple[int]]:
         """Return the dicts of objects that the code has got hold of, and that are not in the table themselves."""
-        shared, getrefcount = self._sight.shared, sys.getrefcount
-        return {
-            id(obj.__dict__): (number,)
-            for number, obj, facets_, _ in self._snapshots
-            if kinds.has_attributes(facets_) and getrefcount(obj.__dict__) > OWN_DICT and not shared(obj.__dict__)
-        }
+        found: dict[int, tuple[int]] = {}
+        for group in self._groups:
+            if not kinds.has_attributes(group.facets):
+                continue
+            dicts = list(map(_attributes_of, group.objects))
+            held = map(_ALONE_DICT.__lt__, map(sys.getrefcount, dicts))
+            for index in itertools.compress(itertools.count(), held):
+                if not self._sight.shared(dicts[index]):
+                    found[id(dicts[index])] = (group.numbers[index],)
+        return found
 
     def _describe(self, number: int) -> str:
         """Say through which name of the notebook an object is reached."""
         return kinds.describe(self._table.objects[number], {**self._before, **self._namespace})
 
 
-#: The number of an object, the object, its facets, and what each of them noted.
-_Snapshot: TypeAlias = tuple[int, Any, tuple[Facet, ...], list[Any]]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Objects of one class, their numbers, and what was noted of them for each of their facets."""
+
+    numbers: list[int]
+    objects: list[Any]
+    facets: tuple[Facet, ...]
+    notes: list[Notes]
 
 
 class _Sight:
@@ -152,6 +176,11 @@ class _Sight:
 
     def shared(self, obj: object) -> bool:
         return type(obj) in kinds.SCALARS or obj is facets.MISSING or id(obj) in self._table.numbers
+
+    def unshared(self, objs: Sequence[object]) -> Iterable[int]:
+        if set(map(type, objs)) <= kinds.SCALARS:
+            return ()
+        return [index for index, obj in enumerate(objs) if not self.shared(obj)]
 
     def fingerprint(self, obj: object) -> object:
         try:
@@ -166,37 +195,69 @@ class _Sight:
             return None
 
 
-def _snapshots(table: ObjectTable, sight: _Sight) -> list[_Snapshot]:
-    taken: list[_Snapshot] = []
-    known: dict[type, tuple[Facet, ...]] = {}
-    getrefcount, private = sys.getrefcount, table.private
-    for number, obj in enumerate(table.objects):
-        try:
-            own = known[type(obj)]
-        except KeyError:
-            own = known[type(obj)] = kinds.facets_of(type(obj))
-        # What only the table holds, no code of the notebook can reach.
-        if not own or number < table.seeds or number in private or getrefcount(obj) <= _ALONE:
-            continue
-        try:
-            snapshots = [facet.snapshot(obj, sight) for facet in own]
-        except Exception:
-            # Not what its class promises; its pickle still tells.
-            own = (kinds.OPAQUE,)
-            snapshots = [kinds.OPAQUE.snapshot(obj, sight)]
-        taken.append((number, obj, own, snapshots))
-    return taken
+def _grouped(table: ObjectTable, sight: _Sight) -> list[_Group]:
+    """Note what every object is, the objects of a class together."""
+    objects = table.objects
+    # What only the table holds, no code of the notebook can reach.
+    known = list(map(ALONE.__lt__, map(sys.getrefcount, objects)))
+    table.drop(_scraps(objects, known, table.seeds))
+    for number in (*range(table.seeds), *table.private):
+        known[number] = False
+    classes = list(map(type, objects))
+    members: dict[type, list[int]] = {cls: [] for cls in set(classes) if kinds.facets_of(cls)}
+    watched = map(operator.and_, known, map(members.__contains__, classes))
+    for number, cls in itertools.compress(enumerate(classes), watched):
+        members[cls].append(number)
+    groups: list[_Group] = []
+    for cls, numbers in members.items():
+        if numbers:
+            groups += _noted(numbers, list(map(objects.__getitem__, numbers)), kinds.facets_of(cls), sight)
+    return groups
 
 
-def _alone() -> int:
-    """Measure the reference count of an object that only a list holds, as ``_snapshots`` sees it."""
-    objects = [object()]
-    for _, obj in enumerate(objects):
-        return sys.getrefcount(obj)
-    raise AssertionError
+def _scraps(objects: list[object], known: list[bool], seeds: int) -> list[int]:
+    """Return the numbers of the states that instances were made from, and the like: a million of them are memory.
+
+    Nothing can refer weakly to these, so nobody sees them go.
+    """
+    return [
+        number
+        for number in itertools.compress(itertools.count(), map(operator.not_, known))
+        if number >= seeds and type(objects[number]) in (dict, tuple, list)
+    ]
 
 
-_ALONE = _alone()
+def _noted(numbers: list[int], objects: list[Any], own: tuple[Facet, ...], sight: _Sight) -> list[_Group]:
+    try:
+        return [_Group(numbers, objects, own, [facet.note(objects, sight) for facet in own])]
+    except Exception:
+        # One is not what its class promises; its pickle still tells.
+        half = len(objects) // 2
+        if not half:
+            return [_Group(numbers, objects, (kinds.OPAQUE,), [kinds.OPAQUE.note(objects, sight)])]
+        return [
+            *_noted(numbers[:half], objects[:half], own, sight),
+            *_noted(numbers[half:], objects[half:], own, sight),
+        ]
+
+
+def _suspects(notes: Notes, objects: list[Any]) -> Iterable[int]:
+    try:
+        return list(notes.suspects(objects))
+    except Exception:
+        return range(len(objects))  # each by itself; who is at fault will be named
+
+
+_attributes_of = operator.attrgetter("__dict__")
+
+
+def _alone_dict() -> int:
+    obj = types.SimpleNamespace(attribute=1)
+    return next(map(sys.getrefcount, list(map(_attributes_of, [obj]))))
+
+
+#: The reference count of a ``__dict__`` that its object and a list hold, as ``map`` over the list sees it.
+_ALONE_DICT = _alone_dict()
 
 
 # ---------------------------------------------------------------- function mode
@@ -239,6 +300,31 @@ class _Parts:
         if self.exception is not None:
             every.append((EXCEPTION, self.exception))
         return every
+
+
+def _met(parts: _Parts) -> dict[int, object] | None:
+    """Return, by their ``id``, the objects that a pickler of the parts would meet first; None when these are many.
+
+    Plain containers are looked into. Whatever else is met must be known, since it may lead anywhere.
+    """
+    met: dict[int, object] = {}
+    waiting: list[object] = [parts.names, parts.changes, parts.result, parts.exception]
+    while waiting:
+        obj = waiting.pop()
+        if id(obj) not in met:
+            met[id(obj)] = obj
+            if len(met) > _LITTLE:
+                return None
+            if _is_plain(obj) and type(obj) in _CONTAINERS:
+                waiting += gc.get_referents(obj)
+    return met
+
+
+def _is_plain(obj: Any) -> bool:
+    return obj is MISSING or type(obj) in kinds.SCALARS or (type(obj) in _CONTAINERS and len(obj) <= _LITTLE)
+
+
+_CONTAINERS: Final = frozenset((dict, list, tuple, set, frozenset))
 
 
 def _dump(

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.wire.facets import CannotRestore, Facet, Sight, Swap, Turn, fingerprint, same_items
+from ipytimeout.wire.facets import CannotRestore, Sight, SingleFacet, Swap, Turn, Untouched, fingerprint, same_items
 
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
@@ -76,9 +76,13 @@ def reduce_array(array: Any, pickler: NamespacePickler) -> Any:
 
 def _memory(array: Any) -> tuple[Any, ...]:
     """Return the memory of a contiguous array as a buffer, and how it is laid out."""
-    flat = array if array.flags.c_contiguous else array.T
-    # As plain bytes: what a date or a text is, the buffer protocol cannot say.
-    return pickle.PickleBuffer(flat.reshape(-1).view("u1")), array.shape, array.dtype, 0, array.strides
+    return pickle.PickleBuffer(_flat_bytes(array)), array.shape, array.dtype, 0, array.strides
+
+
+def _flat_bytes(array: Any) -> Any:
+    """Return the memory of a contiguous array as plain bytes: what a date is, the buffer protocol cannot say."""
+    plain = _plain(array)
+    return (plain if plain.flags.c_contiguous else plain.T).reshape(-1).view("u1")
 
 
 def _reduce_subclass(array: Any) -> Any:
@@ -124,10 +128,7 @@ def _shown_bytes(array: Any) -> bytearray | None:
 
 
 class Content:
-    """The content of an array, to be written into the array itself on the other side.
-
-    A run may tell here one day which pages it has touched; today the content is whole.
-    """
+    """The whole content of an array, to be written into the array itself on the other side."""
 
     __slots__ = ("array",)
 
@@ -139,6 +140,20 @@ class Content:
         if plain.dtype.hasobject or plain.nbytes < _LARGE or not plain.flags.forc:
             return plain.__reduce__()
         return make_array, (*_memory(plain), True)
+
+
+class Patches:
+    """What was written into an array: parts of its memory, to be written into the same places on the other side."""
+
+    __slots__ = ("array", "parts")
+
+    def __init__(self, array: Any, parts: list[tuple[int, int]]) -> None:
+        self.array = array
+        self.parts = parts
+
+    def __reduce__(self) -> Any:
+        memory = memoryview(_flat_bytes(self.array))
+        return list, ([(begin, pickle.PickleBuffer(memory[begin : begin + size])) for begin, size in self.parts],)
 
 
 # ---------------------------------------------------------------- put together
@@ -209,7 +224,7 @@ def set_subclass_state(array: Any, state: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- compared, and written back
 
 
-class Memory(Facet):
+class Memory(SingleFacet):
     """The shape, type, flags and content of an ndarray."""
 
     code = "ndarray"
@@ -218,18 +233,26 @@ class Memory(Facet):
         return _layout(obj), _content(obj, sight)
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
-        layout, content = _layout(obj), _content(obj, sight)
-        if layout == before[0] and _same_content(content, before[1]):
+        layout, content = _layout(obj), before[1]
+        if isinstance(content, Untouched):
+            parts = content.written() if (*layout[:3], _address(obj)) == (*before[0][:3], content.address) else None
+            if parts is None:  # it shows other memory now, or shows it otherwise
+                return layout, Content(obj)
+            return (layout, Patches(obj, parts)) if parts or layout != before[0] else None
+        now = _content(obj, sight)
+        if layout == before[0] and _same_content(now, content):
             return None
-        return layout, None if content is None else Content(obj)
+        return layout, None if now is None else Content(obj)
 
     def swap(self, obj: Any, delta: Any) -> Swap:
-        (shape, dtype, _, writeable), new = delta
+        (shape, dtype, strides, writeable), new = delta
         plain = _plain(obj)
+        if isinstance(new, list) and (shape, dtype, strides) != _layout(obj)[:3]:
+            raise CannotRestore("it was changed here meanwhile")
         if (obj.shape, obj.dtype) == (shape, dtype) and obj.flags.writeable == writeable:
             if obj.flags.writeable:
-                return Swap(functools.partial(plain.__setitem__, ..., new), _no_way_back, Turn.LAST)
-        elif new is not None and new.nbytes != obj.nbytes:
+                return Swap(functools.partial(_put_content, plain, new), _no_way_back, Turn.LAST)
+        elif new is not None and not isinstance(new, list) and new.nbytes != obj.nbytes:
             return _resized(obj, new)
         _check_writeable(obj)
         old_layout, old = _layout(obj), plain.copy(order="K")
@@ -237,6 +260,16 @@ class Memory(Facet):
             functools.partial(_put_layout, obj, shape, dtype, writeable, new),
             functools.partial(_put_layout, obj, old_layout[0], old_layout[1], old_layout[3], old),
         )
+
+
+def _put_content(plain: Any, content: Any) -> None:
+    if not isinstance(content, list):
+        plain[...] = content
+        return
+    flat = _flat_bytes(plain)
+    for begin, part in content:
+        data = memoryview(part)
+        flat[begin : begin + data.nbytes] = data
 
 
 def _no_way_back() -> None:
@@ -263,10 +296,9 @@ def _content(obj: Any, sight: Sight) -> Any:
         return sight.fingerprint(plain.__reduce__())
     if not plain.size:
         return b""
-    if plain.flags.forc:
-        flat = plain if plain.flags.c_contiguous else plain.T
-        return fingerprint(flat.reshape(-1).view("u1"))
-    return fingerprint(plain.tobytes())
+    if not plain.flags.forc:
+        return fingerprint(plain.tobytes())
+    return fingerprint(_flat_bytes(plain))
 
 
 def _same_content(a: Any, b: Any) -> bool:
@@ -294,7 +326,7 @@ def _put_layout(obj: Any, shape: Any, dtype: Any, writeable: bool, content: Any)
         if obj.shape != shape:
             obj.shape = shape
         if content is not None:
-            _plain(obj)[...] = content
+            _put_content(_plain(obj), content)
         if obj.flags.writeable != writeable:
             obj.flags.writeable = writeable
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import operator
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ipytimeout.wire import classes
-from ipytimeout.wire.containers import same_dict
-from ipytimeout.wire.facets import MISSING, Facet, Sight, Swap
-from ipytimeout.wire.reducers import exception_members
+from ipytimeout.wire.containers import look_at_dicts, same_dict
+from ipytimeout.wire.facets import MISSING, Facet, Sight, SingleFacet, Swap
+from ipytimeout.wire.notes import Notes, OneClass, Rows, Seen
+from ipytimeout.wire.reducers import exception_members, has_usual_access
 
 _HEAP_TYPE = 1 << 9
 
@@ -24,18 +27,25 @@ class Attributes(Facet):
 
     code = "attributes"
 
-    def snapshot(self, obj: Any, sight: Sight) -> Any:
-        return dict.copy(obj.__dict__)
+    def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
+        return Rows(objs, _look_at_attributes)
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        keys, values = before
         now = obj.__dict__
-        return None if same_dict(before, now) else _attribute_delta(before, now, in_order=True)
+        if same_dict(keys, values, now):
+            return None
+        return _attribute_delta(dict(zip(keys, values, strict=True)), now, in_order=True)
 
     def swap(self, obj: Any, delta: Any) -> Swap:
         return attribute_swap(obj, delta)
 
 
-class OwnedAttributes(Facet):
+def _look_at_attributes(objs: Sequence[Any]) -> Seen:
+    return look_at_dicts(list(map(operator.attrgetter("__dict__"), objs)))
+
+
+class OwnedAttributes(SingleFacet):
     """The ``__dict__`` of an object that pickles in a way of its own.
 
     What such an object holds need not be the host's: ``__getstate__`` may have copied it, ``__setstate__`` may have
@@ -104,23 +114,22 @@ class Slots(Facet):
         #: In the child only, where classes of the notebook need not go away.
         self._known: dict[type, tuple[Any, ...]] = {}
 
-    def _values(self, obj: Any) -> list[Any]:
+    def _slots(self, cls: type) -> tuple[Any, ...]:
         try:
-            slots = self._known[type(obj)]
+            return self._known[cls]
         except KeyError:
-            slots = self._known[type(obj)] = slots_of(type(obj))
-        return _slot_values(obj, slots)
+            slots = self._known[cls] = slots_of(cls)
+            return slots
 
-    def snapshot(self, obj: Any, sight: Sight) -> Any:
-        values = self._values(obj)
-        return values, [None if sight.shared(value) else sight.fingerprint(value) for value in values]
+    def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
+        return SlotColumns(objs, self._slots(type(objs[0])), sight)
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
         values, owned = before
-        now = self._values(obj)
+        now = _slot_values(obj, self._slots(type(obj)))
         changed = {}
-        for i, (value, old, seen) in enumerate(zip(now, values, owned, strict=True)):
-            if value is not old or (seen is not None and sight.fingerprint(value) != seen):
+        for i, (value, old) in enumerate(zip(now, values, strict=True)):
+            if value is not old or (i in owned and sight.fingerprint(value) != owned[i]):
                 changed[i] = () if value is MISSING else (value,)
         return changed or None
 
@@ -128,6 +137,42 @@ class Slots(Facet):
         old = _slot_values(obj, slots_of(type(obj)))
         new = {i: value[0] if value else MISSING for i, value in delta.items()}
         return Swap(_put_slots(obj, new), _put_slots(obj, {i: old[i] for i in delta}))
+
+
+class SlotColumns(Notes):
+    """What each slot of some objects holds, and the fingerprints of what nobody else watches."""
+
+    def __init__(self, objs: Sequence[Any], slots: tuple[Any, ...], sight: Sight) -> None:
+        self._cls = type(objs[0])
+        self._slots = slots
+        self._columns = [_slot_column(objs, self._cls, slot) for slot in slots]
+        self._owned: dict[int, dict[int, object]] = {}
+        for i, column in enumerate(self._columns):
+            for index in sight.unshared(column):
+                seen = sight.fingerprint(column[index])
+                if seen is not None:
+                    self._owned.setdefault(index, {})[i] = seen
+
+    def suspects(self, objs: Sequence[Any]) -> Iterable[int]:
+        if any(map(operator.is_not, map(type, objs), itertools.repeat(self._cls))):
+            return range(len(objs))  # some have a class now that may have other slots
+        found = set(self._owned)
+        for slot, before in zip(self._slots, self._columns, strict=True):
+            moved = map(operator.is_not, before, _slot_column(objs, self._cls, slot))
+            found.update(itertools.compress(itertools.count(), moved))
+        return sorted(found)
+
+    def before(self, index: int) -> Any:
+        return [column[index] for column in self._columns], self._owned.get(index, {})
+
+
+def _slot_column(objs: Sequence[Any], cls: type, slot: Any) -> list[Any]:
+    name = slot.__name__
+    found: Any = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    if found is slot and has_usual_access(cls) and not hasattr(cls, "__getattr__"):
+        # The ordinary way gives the same, and an empty slot is no error.
+        return list(map(getattr, objs, itertools.repeat(name), itertools.repeat(MISSING)))
+    return [_slot_values(obj, (slot,))[0] for obj in objs]
 
 
 def _put_slots(obj: Any, values: dict[int, Any]) -> Callable[[], None]:
@@ -165,7 +210,7 @@ def _slot_values(obj: Any, slots: tuple[Any, ...]) -> list[Any]:
     return values
 
 
-class Parts(Facet):
+class Parts(SingleFacet):
     """Attributes that are in no ``__dict__``: what a function or a defaultdict is made of."""
 
     def __init__(self, code: str, *names: str) -> None:
@@ -191,7 +236,7 @@ def _put_parts(obj: Any, values: dict[str, Any]) -> Callable[[], None]:
     return put
 
 
-class Contents(Facet):
+class Contents(SingleFacet):
     """What a closure's cell holds."""
 
     code = "cell"
@@ -225,7 +270,7 @@ def _contents(cell: types.CellType) -> Any:
         return MISSING
 
 
-class ClassBody(Facet):
+class ClassBody(SingleFacet):
     """The attributes of a class of the notebook, set and deleted, and its bases."""
 
     code = "class"
@@ -263,7 +308,7 @@ class ClassBody(Facet):
         return put
 
 
-class Raised(Facet):
+class Raised(SingleFacet):
     """What an exception carries: its arguments, its cause and context, what its built-in class keeps."""
 
     code = "exception"
@@ -302,8 +347,8 @@ class Kind(Facet):
 
     code = "kind"
 
-    def snapshot(self, obj: Any, sight: Sight) -> Any:
-        return type(obj)
+    def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
+        return OneClass(type(objs[0]))
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
         return None if type(obj) is before else (type(obj),)

@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import array
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ipytimeout.wire.facets import CannotRestore, Facet, Sight, Swap, fingerprint, same_items
+from ipytimeout.wire.facets import (
+    MISSING,
+    CannotRestore,
+    Facet,
+    Sight,
+    SingleFacet,
+    Swap,
+    fingerprint,
+    same_items,
+)
+from ipytimeout.wire.notes import Notes, Rows, Seen
 
 
 class Items(Facet):
@@ -20,14 +32,16 @@ class Items(Facet):
         self.code = code  # type: ignore[misc]
         self._cls = cls
 
-    def snapshot(self, obj: Any, sight: Sight) -> Any:
-        return list(self._cls.__iter__(obj))
+    def _look(self, objs: Sequence[Any]) -> Seen:
+        return list(map(self._cls.__len__, objs)), [map(self._cls.__iter__, objs)]
+
+    def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
+        return Rows(objs, self._look)
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        (old,) = before
         now = list(self._cls.__iter__(obj))
-        if len(now) == len(before) and same_items(now, before):
-            return None
-        return _splice(before, now)
+        return None if len(now) == len(old) and same_items(now, old) else _splice(old, now)
 
     def swap(self, obj: Any, delta: Any) -> Swap:
         front, back, new = delta
@@ -50,10 +64,14 @@ class Items(Facet):
 def _splice(old: Sequence[object], new: Sequence[object]) -> tuple[int, int, list[object]]:
     """Return how many items at the front and at the back are the same objects, and the new ones between."""
     limit = min(len(old), len(new))
-    front = next((i for i in range(limit) if old[i] is not new[i]), limit)
-    limit -= front
-    back = next((i for i in range(limit) if old[-1 - i] is not new[-1 - i]), limit)
+    front = _same_ahead(old, new, limit)
+    back = _same_ahead(reversed(old), reversed(new), limit - front)
     return front, back, list(new[front : len(new) - back])
+
+
+def _same_ahead(old: Iterable[object], new: Iterable[object], limit: int) -> int:
+    others = itertools.compress(range(limit), map(operator.is_not, old, new))
+    return next(others, limit)
 
 
 class Entries(Facet):
@@ -69,11 +87,15 @@ class Entries(Facet):
         keys = list(self._cls.__iter__(obj))
         return {key: dict.__getitem__(obj, key) for key in keys}
 
-    def snapshot(self, obj: Any, sight: Sight) -> Any:
-        return self._copy(obj)
+    def _look(self, objs: Sequence[Any]) -> Seen:
+        return look_at_dicts(objs if self._cls is dict else list(map(self._copy, objs)))
+
+    def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
+        return Rows(objs, self._look)
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
-        return dict_delta(before, obj if self._cls is dict else self._copy(obj))
+        keys, values = before
+        return dict_delta(keys, values, obj if self._cls is dict else self._copy(obj))
 
     def swap(self, obj: Any, delta: Any) -> Swap:
         old = self._copy(obj)
@@ -89,23 +111,27 @@ class Entries(Facet):
         return put
 
 
-def same_dict(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
-    return (
-        len(before) == dict.__len__(now)
-        and same_items(before.values(), dict.values(now))
-        and same_items(before, dict.keys(now))
-    )
+def look_at_dicts(dicts: Sequence[dict[Any, Any]]) -> Seen:
+    return list(map(dict.__len__, dicts)), [map(dict.keys, dicts), map(dict.values, dicts)]
 
 
-def dict_delta(before: dict[Any, Any], now: dict[Any, Any]) -> Any:
-    """Return None for no change; else whether values were only set or appended, and those, or everything."""
-    if same_dict(before, now):
+def same_dict(keys: list[Any], values: list[Any], now: dict[Any, Any]) -> bool:
+    return len(keys) == dict.__len__(now) and same_items(values, dict.values(now)) and same_items(keys, dict.keys(now))
+
+
+def dict_delta(keys: list[Any], values: list[Any], now: dict[Any, Any]) -> Any:
+    """Return None for no change; else whether values were only set or appended, and those, or everything.
+
+    Args:
+        keys, values: What the dict was. No dict, since making one may run a user's ``__eq__``.
+        now: What it is.
+    """
+    if same_dict(keys, values, now):
         return None
-    size = len(before)
-    if dict.__len__(now) < size or not same_items(before, dict.keys(now)):
+    if dict.__len__(now) < len(keys) or not same_items(keys, dict.keys(now)):
         return False, list(dict.items(now))
-    old = list(before.values())
-    return True, [(k, v) for i, (k, v) in enumerate(dict.items(now)) if i >= size or v is not old[i]]
+    is_new = map(operator.is_not, itertools.chain(values, itertools.repeat(MISSING)), dict.values(now))
+    return True, list(itertools.compress(dict.items(now), is_new))
 
 
 def dict_with(old: dict[Any, Any], delta: Any) -> dict[Any, Any]:
@@ -121,12 +147,13 @@ class Members(Facet):
 
     code = "set"
 
-    def snapshot(self, obj: Any, sight: Sight) -> Any:
-        return list(set.__iter__(obj))
+    def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
+        return Rows(objs, _look_at_sets)
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        (old,) = before
         now = list(set.__iter__(obj))
-        if len(now) == len(before) and (same_items(now, before) or set(map(id, now)) == set(map(id, before))):
+        if len(now) == len(old) and (same_items(now, old) or set(map(id, now)) == set(map(id, old))):
             return None
         return now
 
@@ -141,7 +168,11 @@ class Members(Facet):
         return put
 
 
-class Numbers(Facet):
+def _look_at_sets(objs: Sequence[Any]) -> Seen:
+    return list(map(set.__len__, objs)), [map(set.__iter__, objs)]
+
+
+class Numbers(SingleFacet):
     """The content of a bytearray or an array.array."""
 
     def __init__(self, cls: Any, code: str) -> None:

@@ -11,6 +11,7 @@ notebook's namespace first. That is how functions find the receiver's live globa
 from __future__ import annotations
 
 import gc
+import itertools
 import pickle
 import sys
 import types
@@ -33,7 +34,7 @@ from ipytimeout.wire.streams import (
     plain_reason,
     warnings_held,
 )
-from ipytimeout.wire.table import ObjectTable, seeds_of
+from ipytimeout.wire.table import ALONE, ObjectTable, seeds_of
 
 __all__ = [
     "CALL",
@@ -128,10 +129,12 @@ def _private(objects: list[object]) -> list[int]:
     A state that ``__getstate__`` made is one, and a list that it copied into that state is another; the ``__dict__``
     of an object is none. What frames are made of has no identity either.
     """
-    internal = {cls for cls in set(map(type, objects)) if frames.is_internal(cls)}
     getrefcount = sys.getrefcount
-    private = [i for i, obj in enumerate(objects) if getrefcount(obj) <= _ALONE or type(obj) in internal]
-    holders = [objects[i] for i in private if type(objects[i]) in (dict, list, tuple)]
+    private = list(itertools.compress(itertools.count(), map(ALONE.__ge__, map(getrefcount, objects))))
+    internal = {cls for cls in set(map(type, objects)) if frames.is_internal(cls)}
+    if internal:
+        private = sorted({*private, *(i for i, obj in enumerate(objects) if type(obj) in internal)})
+    holders = [obj for obj in map(objects.__getitem__, private) if type(obj) in (dict, list, tuple)]
     if not holders:
         return private
     number_of: dict[int, int] = {}
@@ -141,13 +144,13 @@ def _private(objects: list[object]) -> list[int]:
             if type(inner) in _NEVER_COPIED:
                 continue
             if not number_of:
-                number_of = {id(obj): i for i, obj in enumerate(objects)}
+                number_of = dict(zip(map(id, objects), itertools.count()))
             number = number_of.get(id(inner))
             if number is None:
                 continue
             held = held_by_them[number] = held_by_them.get(number, 0) + 1
             # The list, the loop's name and the argument count too.
-            if getrefcount(inner) - held <= _ALONE:
+            if getrefcount(inner) - held <= _ALONE_BY_NAME:
                 private.append(number)
                 holders.append(inner)
     return private
@@ -158,8 +161,8 @@ _NEVER_COPIED = frozenset(
 )
 
 
-def _alone() -> int:
-    """Measure the reference count of an object that only a list holds, as ``_private`` sees it."""
+def _alone_by_name() -> int:
+    """Measure the reference count of an object that a list, a name and nobody else holds."""
     objects = [object()]
     return next(sys.getrefcount(obj) for _, obj in enumerate(objects))
 
@@ -208,4 +211,4 @@ def needed_first(part: tuple[str, object]) -> int:
     return 0 if isinstance(value, types.ModuleType) else 1 if isinstance(value, types.FunctionType | type) else 2
 
 
-_ALONE = _alone()
+_ALONE_BY_NAME = _alone_by_name()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import copyreg
 import functools
 import gc
 import importlib
@@ -65,7 +66,9 @@ def _classify(cls: type) -> Reducer | None:
             return reducer
     if cls in cloudpickle.Pickler.dispatch_table:
         return None
-    return None if changes_pickling(cls) else reduce_instance
+    if changes_pickling(cls):
+        return None
+    return attributes_reducer(cls) if has_only_attributes(cls) else reduce_instance
 
 
 def changes_pickling(cls: type) -> bool:
@@ -93,6 +96,41 @@ def reduce_instance(obj: Any, pickler: NamespacePickler) -> Reduced:
     return (function, args, *rest[:3], _set_shared_dict)
 
 
+def has_only_attributes(cls: type) -> bool:
+    """Whether the state of instances is their ``__dict__`` and nothing else, for pickle too."""
+    size = object.__basicsize__ + sum(_POINTER for offset in (cls.__dictoffset__, cls.__weakrefoffset__) if offset > 0)
+    return (
+        cls.__dictoffset__ != 0
+        and cls.__basicsize__ <= size
+        and cls.__itemsize__ == 0
+        and has_usual_access(cls)
+        and not any(vars(base).get("__slots__") for base in cls.__mro__)
+    )
+
+
+def has_usual_access(cls: type) -> bool:
+    """Whether no code of the notebook runs when an attribute that is there is looked up in an instance."""
+    usual: Any = object
+    return cls.__getattribute__ is usual.__getattribute__
+
+
+_POINTER = object.__basicsize__ // 2
+
+
+def attributes_reducer(cls: type) -> Reducer:
+    """Return the reducer for a class that has only attributes: what pickle finds out anew for each instance."""
+    new, args = copyreg.__newobj__, (cls,)  # type: ignore[attr-defined]
+    getrefcount, own_dict = sys.getrefcount, _OWN_DICT_BY_NAME
+
+    def reduce(obj: Any, pickler: NamespacePickler) -> Reduced:
+        state = obj.__dict__
+        if getrefcount(state) <= own_dict:
+            return new, args, state or None
+        return new, args, state, None, None, _set_shared_dict
+
+    return reduce
+
+
 def _set_shared_dict(obj: Any, state: Any) -> None:
     attributes, slots = state if isinstance(state, tuple) else (state, None)
     if attributes is not None:
@@ -101,17 +139,20 @@ def _set_shared_dict(obj: Any, state: Any) -> None:
         object.__setattr__(obj, name, value)
 
 
-def _own_dict() -> int:
-    class Plain:
-        pass
+class _Plain:
+    def __init__(self) -> None:
+        self.attribute = 1
 
-    obj: Any = Plain()
-    obj.attribute = 1
-    return sys.getrefcount(obj.__dict__)
+
+def _own_dict_by_name() -> int:
+    obj = _Plain()
+    state = obj.__dict__
+    return sys.getrefcount(state)
 
 
 #: The reference count of a ``__dict__`` that nobody but its object holds, as an argument of ``getrefcount``.
-OWN_DICT = _own_dict()
+OWN_DICT = sys.getrefcount(_Plain().__dict__)
+_OWN_DICT_BY_NAME = _own_dict_by_name()
 
 
 # ---------------------------------------------------------------- functions, cells, code

@@ -12,13 +12,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from ipytimeout.wire.facets import CannotRestore, Facet, Sight, Swap, Turn
+from ipytimeout.wire.facets import CannotRestore, Sight, SingleFacet, Swap, Turn
 
 #: Longer than this, an iterator is not advanced in the host one by one.
 _MOST_STEPS = 10_000_000
 
 
-class OwnState(Facet):
+class OwnState(SingleFacet):
     """What ``get`` returns and ``put`` takes."""
 
     def __init__(
@@ -108,7 +108,7 @@ def put_lock(lock: Any, locked: bool) -> None:
 # ---------------------------------------------------------------- iterators of built-in containers
 
 
-class Position(Facet):
+class Position(SingleFacet):
     """How far an iterator of a built-in container is. The container is an object by itself.
 
     Most tell the index of the next item; those of dicts and sets travel as one over the list of what was left, and
@@ -161,7 +161,7 @@ def _nothing() -> None:
     return None
 
 
-class Steps(Facet):
+class Steps(SingleFacet):
     """How far an iterator is that tells it by a number in its pickle: ``itertools.count``, ``repeat``, ``enumerate``.
 
     It cannot be set, only advanced. What it iterates over is put right afterwards, by itself.
@@ -202,7 +202,7 @@ def _counter(iterator: Any) -> Any:
 # ---------------------------------------------------------------- weak collections
 
 
-class WeakItems(Facet):
+class WeakItems(SingleFacet):
     """The live entries of a weak collection. The snapshot holds none of them."""
 
     code = "weak"
@@ -230,7 +230,7 @@ def _put_entries(obj: Any, entries: list[tuple[Any, ...]]) -> None:
 # ---------------------------------------------------------------- everything else
 
 
-class Opaque(Facet):
+class Opaque(SingleFacet):
     """What only the type itself knows: seen by its pickle, put back by its ``__setstate__``."""
 
     code = "opaque"

@@ -221,7 +221,7 @@ class Reader(pickle.Unpickler):
     def __init__(
         self, stream: Buffer, buffers: Iterable[Buffer], seeds: Sequence[object] = (), known: Sequence[object] = ()
     ) -> None:
-        file = io.BytesIO(_prelude(len(seeds)) + bytes(stream))
+        file = io.BytesIO(b"".join((_prelude(len(seeds)), stream)))
         super().__init__(file, buffers=itertools.chain(seeds, buffers))
         self._known = known
         self.load()
@@ -238,8 +238,7 @@ class Reader(pickle.Unpickler):
 
     def objects(self) -> list[object]:
         """Return what was read so far, by number."""
-        memo = self.memo.copy()
-        return list(map(memo.__getitem__, range(len(memo))))
+        return list(self.memo.copy().values())  # which is in the order of the numbers
 
 
 class Looker(NumberedPickler):
@@ -247,7 +246,7 @@ class Looker(NumberedPickler):
 
     def __init__(self, namespace: dict[str, object], numbers: Mapping[int, int | tuple[int]]) -> None:
         self._file = io.BytesIO()
-        self._digests: list[bytes] = []
+        self._digests: list[object] = []
         super().__init__(self._file, namespace, self._digest, numbers)
 
     def _digest(self, buffer: pickle.PickleBuffer) -> bool:

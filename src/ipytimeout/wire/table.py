@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import itertools
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from ipytimeout.wire.streams import collector_paused
 
@@ -34,7 +35,10 @@ class ObjectTable:
 
     @property
     def objects(self) -> list[object]:
-        """Every object by its number. Made when it is first asked for: that takes a second for a million objects."""
+        """Every object by its number. Made when it is first asked for: that takes a second for a million objects.
+
+        While the child loads what was sent, a host that waits for it anyway may ask.
+        """
         if self._build is not None:
             with collector_paused():
                 self._objects = self._build()
@@ -46,9 +50,25 @@ class ObjectTable:
         """The number of each object that both sides have, by its ``id``."""
         if self._numbers is None:
             with collector_paused():
-                private = self.private
-                self._numbers = {id(obj): i for i, obj in enumerate(self.objects) if i not in private}
+                known = [obj is not None for obj in self.objects]
+                for number in self.private:
+                    known[number] = False
+                numbers = zip(map(id, self.objects), itertools.count())
+                self._numbers = dict(itertools.compress(numbers, known))
         return self._numbers
+
+    def numbers_of(self, ids: Container[int]) -> dict[int, int]:
+        """Return the same for these only: much less for a large table."""
+        if self._numbers is not None:
+            return {key: number for key, number in self._numbers.items() if key in ids}
+        objects = self.objects
+        there = itertools.compress(itertools.count(), map(ids.__contains__, map(id, objects)))
+        return {id(objects[i]): i for i in there if i not in self.private and objects[i] is not None}
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Let go of objects that nobody else holds: they stand for nothing any more."""
+        for number in numbers:
+            self.objects[number] = None
 
 
 def seeds_of(namespace: dict[str, object]) -> list[object]:
@@ -82,3 +102,12 @@ def seeds_of(namespace: dict[str, object]) -> list[object]:
         seeds.append(object() if obj is None or id(obj) in seen else obj)
         seen.add(id(obj))
     return seeds
+
+
+def _alone() -> int:
+    """Measure the reference count of an object that only a list holds, as ``map`` over the list sees it."""
+    return next(map(sys.getrefcount, [object()]))
+
+
+#: What ``map(sys.getrefcount, objects)`` gives for an object that only the list holds.
+ALONE = _alone()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.wire.facets import Facet, Sight, Swap, Turn
+from ipytimeout.wire.facets import Sight, SingleFacet, Swap, Turn
 
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
@@ -36,7 +36,7 @@ def set_tensor_state(tensor: Any, state: tuple[Any, Any]) -> None:
     tensor.grad = gradient
 
 
-class Values(Facet):
+class Values(SingleFacet):
     """The values of a tensor, its gradient, and whether it wants one."""
 
     code = "tensor"

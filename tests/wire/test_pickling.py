@@ -1,0 +1,144 @@
+"""The dump, the load and the table they share, in one process."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import sys
+import types
+from typing import Any
+
+import pytest
+
+from ipytimeout.wire import reducers
+from ipytimeout.wire.pickling import (
+    CALL,
+    OUT_OF_BAND,
+    CannotRebuild,
+    dump_namespace,
+    load_namespace,
+    plain_reason,
+)
+
+
+@pytest.fixture
+def names() -> dict[str, Any]:
+    return {"__name__": "__main__"}
+
+
+def load(dump: Any, into: dict[str, Any]) -> Any:
+    return load_namespace([bytearray(b) for b in dump.buffers], into)
+
+
+def test_the_tables_of_both_sides_agree(names: dict[str, Any]) -> None:
+    """The same number means the same thing, whatever kinds of objects are mixed."""
+    exec(
+        "import collections, re\nclass C: pass\nc = C(); c.rows = [(1, 'a'), {'k': c}]; s = {2, 'b'}\n"
+        "d = collections.deque([c]); e = ValueError('x'); p = re.compile('a'); f = lambda: c",
+        names,
+    )
+    dump = dump_namespace(names, [n for n in names if not n.startswith("__")])
+    loaded = load(dump, {"__name__": "__main__"})
+    here, there = dump.table.objects, loaded.table.objects
+    assert len(here) == len(there)
+    for i, (a, b) in enumerate(zip(here, there, strict=True)):
+        if i >= dump.table.seeds and i not in dump.table.private:
+            assert type(a).__name__ == type(b).__name__
+    number = next(i for i, obj in enumerate(here) if obj is names["c"])
+    assert there[number] is loaded.values["c"]
+
+
+def test_the_namespace_is_the_receivers_own(names: dict[str, Any]) -> None:
+    """For functions and wherever else it is referred to; and it is not changed by the loading."""
+    exec("k = 1\ndef f(): return k\ng = globals()", names)
+    receiver: dict[str, Any] = {"__name__": "__main__"}
+    loaded = load(dump_namespace(names, ["f", "g"]), receiver)
+    assert loaded.values["g"] is receiver
+    assert receiver == {"__name__": "__main__"}
+    receiver["k"] = 5
+    assert loaded.values["f"]() == 5
+
+
+def test_what_belongs_to_a_process_is_the_receivers_own(names: dict[str, Any]) -> None:
+    """Standard streams, builtins, modules: never a copy."""
+    names.update(out=sys.stdout, builtins=__builtins__, modules=sys.modules, module=types)
+    loaded = load(dump_namespace(names, ["out", "modules", "module"]), {})
+    assert loaded.values["out"] is sys.stdout
+    assert loaded.values["modules"] is sys.modules
+    assert loaded.values["module"] is types
+
+
+def test_extras_share_objects_with_the_names(names: dict[str, Any]) -> None:
+    """A function's argument may be what a global shows."""
+    names["rows"] = rows = [1]
+    loaded = load(dump_namespace(names, ["rows"], {CALL: (len, (rows,), {})}), {})
+    assert list(loaded.values) == ["rows"]
+    assert loaded.extra[CALL][1][0] is loaded.values["rows"]
+
+
+def test_large_memory_travels_beside_the_pickle_and_is_writable(names: dict[str, Any]) -> None:
+    """Small memory travels in it, and owns itself afterwards."""
+    numpy = pytest.importorskip("numpy")
+    names.update(small=numpy.zeros(3), large=numpy.zeros(OUT_OF_BAND), fixed=numpy.ones(OUT_OF_BAND))
+    names["fixed"].flags.writeable = False
+    dump = dump_namespace(names, ["small", "large", "fixed"])
+    assert len(dump.buffers) == 4
+    assert len(dump.buffers[0]) < 2000
+    values = load(dump, {}).values
+    values["large"][0] = values["small"][0] = 1
+    assert values["small"].flags.owndata
+    assert not values["fixed"].flags.writeable
+    assert names["large"][0] == 0
+
+
+def test_unknown_names_are_passed_over(names: dict[str, Any]) -> None:
+    """Who asks for names may be behind."""
+    assert load(dump_namespace(names, ["nowhere"]), {}).values == {}
+
+
+def test_a_module_that_is_missing_there_is_named(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which name needs it."""
+    module = types.ModuleType("nowhere_to_be_found")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names["x"] = module
+    dump = dump_namespace(names, ["x"])
+    monkeypatch.delitem(sys.modules, module.__name__)
+    with pytest.raises(CannotRebuild) as info:
+        load(dump, {})
+    assert info.value.name == "x"
+    assert "'nowhere_to_be_found', which cannot be imported" in info.value.reason
+
+
+def test_a_bad_name_is_found_among_many(names: dict[str, Any]) -> None:
+    """All good ones travel, and still share objects."""
+    shared = [1]
+    names.update({f"n{i}": [shared, i] for i in range(50)})
+    bad = random.Random(0).sample(range(50), 5)
+    for i in bad:
+        names[f"n{i}"].append(_ for _ in ())
+    dump = dump_namespace(names, list(names))
+    assert dump.refused.keys() == {f"n{i}" for i in bad}
+    values = load(dump, {}).values
+    assert len({id(value[0]) for name, value in values.items() if name != "__name__"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TypeError("cannot pickle '_thread.RLock' object"), "a _thread.RLock object cannot leave its process"),
+        (RecursionError("deep"), "it is nested too deeply"),
+        (ModuleNotFoundError("no", name="m"), "it needs the module 'm', which cannot be imported"),
+        (reducers.Refused("a socket cannot leave its process"), "a socket cannot leave its process"),
+        (ValueError("one\ntwo"), "ValueError: one"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_reasons_are_in_plain_words(error: Exception, text: str) -> None:
+    """One line, no address."""
+    assert plain_reason(error) == text
+
+
+def test_cannot_rebuild_pickles() -> None:
+    """It may cross a process."""
+    error = pickle.loads(pickle.dumps(CannotRebuild("x", "no")))
+    assert (error.name, error.reason, str(error)) == ("x", "no", "x: no")
