@@ -43,7 +43,7 @@ PRIVATE_NAMES = {
 
 
 class Pump:
-    """Waits for descriptors and, at the same time, for clicks. A context manager: it takes and gives back the stream."""
+    """Waits for descriptors and clicks at once. A context manager: it takes the stream and gives it back."""
 
     def __init__(self, kernel: Any, stream: ZMQStream, clicks: Mapping[str, Callable[[], None]]) -> None:
         self._kernel = kernel

@@ -69,11 +69,14 @@ def library_modules() -> list[str]:
     global _known
     now = len(sys.modules), next(reversed(sys.modules))
     if now != _known[0]:
-        _known = now, [
-            name
-            for name, module in list(sys.modules.items())
-            if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
-        ]
+        _known = (
+            now,
+            [
+                name
+                for name, module in list(sys.modules.items())
+                if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
+            ],
+        )
     return _known[1]
 
 

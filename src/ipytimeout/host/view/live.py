@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from types import TracebackType
@@ -119,6 +120,8 @@ def _has_panel(kernel: Any) -> bool:
 
 
 def _is_terminal() -> bool:
+    if threading.current_thread() is not threading.main_thread():
+        return False  # several lines would overwrite each other
     try:
         return sys.stderr is not None and sys.stderr.isatty()
     except (AttributeError, ValueError):  # a replaced, or a closed one

@@ -7,10 +7,13 @@ changed and closed in this thread only. What a click does may run in any thread:
 from __future__ import annotations
 
 import contextlib
+import functools
 import html
 import linecache
 import os
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any
@@ -54,11 +57,15 @@ _STYLE = """<style>
 }
 .ipytimeout .ipt-row { height: 28px; align-items: center; overflow: hidden; }
 .ipytimeout .ipt-row > * { margin: 0; flex: none; }
-.ipytimeout .ipt-row > .ipt-bar { flex: 0 1 300px; min-width: 60px; height: 6px; line-height: 6px; margin: 0 12px 0 8px; }
+.ipytimeout .ipt-row > .ipt-bar {
+  flex: 0 100 300px; min-width: 60px; height: 6px; line-height: 6px; margin: 0 12px 0 8px;
+}
 .ipytimeout .ipt-bar .progress {
   height: 6px; margin: 0; border: 0; border-radius: 3px; overflow: hidden; background: var(--jp-border-color2, #e0e0e0);
 }
-.ipytimeout .ipt-bar .progress-bar { height: 6px; border-radius: 3px; transition: width .2s linear, background-color .3s; }
+.ipytimeout .ipt-bar .progress-bar {
+  height: 6px; border-radius: 3px; transition: width .2s linear, background-color .3s;
+}
 .ipytimeout .ipt-text { height: 28px; line-height: 28px; overflow: hidden; }
 .ipytimeout .ipt-text .widget-html-content {
   line-height: 28px; padding: 0; font-size: 13px; font-variant-numeric: tabular-nums; white-space: pre;
@@ -73,7 +80,9 @@ _STYLE = """<style>
   font-family: inherit; font-size: 12px; transition: background-color .12s, border-color .12s, color .12s;
 }
 .ipytimeout button.ipt-button:hover:enabled { background: var(--jp-layout-color2, #eeeeee); box-shadow: none; }
-.ipytimeout button.ipt-button:focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: -1px; }
+.ipytimeout button.ipt-button:focus-visible {
+  outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: -1px;
+}
 .ipytimeout button.ipt-button:disabled { opacity: .5; }
 .ipytimeout button.ipt-quiet { border-color: transparent; color: var(--ipt-dim); padding: 0 8px; }
 .ipytimeout button.ipt-cancel { color: var(--ipt-stop); border-color: var(--ipt-stop); font-weight: 500; }
@@ -90,10 +99,10 @@ _STYLE = """<style>
 .ipytimeout .ipt-stack b { color: var(--jp-brand-color1, #1976d2); font-weight: 600; }
 .ipytimeout .ipt-stack i { color: var(--ipt-dim); font-style: normal; }
 @media (prefers-reduced-motion: reduce) { .ipytimeout * { transition: none !important; } }
-@container (max-width: 600px) { .ipytimeout .ipt-note { display: none; } }
-@container (max-width: 450px) { .ipytimeout .ipt-where { display: none; } }
-@container (max-width: 350px) { .ipytimeout .ipt-bar { display: none; } .ipytimeout .ipt-text { margin-left: 8px; } }
-@container (max-width: 240px) { .ipytimeout .ipt-more { display: none; } }
+@container (max-width: 560px) { .ipytimeout .ipt-note { display: none; } }
+@container (max-width: 480px) { .ipytimeout .ipt-where { display: none; } }
+@container (max-width: 420px) { .ipytimeout .ipt-bar { display: none; } .ipytimeout .ipt-text { margin-left: 8px; } }
+@container (max-width: 300px) { .ipytimeout .ipt-more { display: none; } }
 </style>"""
 
 
@@ -105,6 +114,8 @@ class PanelView(SilentView):
         self._kernel: Any = getattr(shell, "kernel", None)
         self._numbers = numbers
         self._slot = Slot(self._kernel)
+        #: Front ends do not replace what an Output widget has caught: the panel itself must become the line.
+        self._caught = _is_caught(self._kernel)
         self._state: RunState | None = None
         self._tell: Callable[[Message], None] = lambda message: None
         self._clicks: dict[str, Callable[[], None]] = {}
@@ -112,7 +123,8 @@ class PanelView(SilentView):
         self._hears = False
         self._next = time.monotonic() + DELAY
         self._drawn: Phase | None = None
-        if holds_place:
+        self._holds_place = holds_place
+        if holds_place and not self._caught:
             self._slot.put(BLANK)
 
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
@@ -144,20 +156,32 @@ class PanelView(SilentView):
         if self._state is None or now < self._next:
             return
         facts = self._state.facts
+        try:
+            self._draw(facts)
+        except Exception as error:  # of ipywidgets: a broken installation must not cost the run
+            self._state = None
+            warnings.warn(f"ipytimeout cannot show its panel ({error!r}); {_NO_PUMP}", stacklevel=2)
+            return
+        self._drawn = facts.phase
+        self._next = now + (INTERVAL if facts.elapsed < _LATER else _LATER_INTERVAL)
+
+    def _draw(self, facts: Facts) -> None:
         if self._widgets is None:
-            self._widgets = Widgets(facts, self._hears, lambda message: self._tell(message))
+            self._widgets = Widgets(facts, self._hears, self._wish)
             self._clicks.update(self._widgets.clicks)
             self._slot.put(self._widgets.bundle)
         self._widgets.draw(facts)
-        self._drawn = facts.phase
-        self._next = now + (INTERVAL if facts.elapsed < _LATER else _LATER_INTERVAL)
+
+    def _wish(self, message: Message) -> None:
+        """Called by a click, maybe in another thread: for the warden of the present attempt."""
+        self._tell(message)
 
     def show_stack(self, text: str) -> None:
         if self._widgets is not None:
             self._widgets.show_stack(stack_as_html(where.frames_of_dump(text), self._numbers))
 
     def conclude(self, line: str) -> None:
-        if self._slot.shown:
+        if self._holds_place or self._slot.shown:
             self._end(as_bundle(line))
 
     def close(self) -> None:
@@ -166,12 +190,15 @@ class PanelView(SilentView):
 
     def _end(self, content: Bundle) -> None:
         """Replace the panel for good. In this order: closed first, the page would jump."""
-        self._slot.put(content)
         self._clicks.clear()
-        if self._widgets is not None:
+        if self._widgets is None:
+            self._slot.put(content)
+        elif self._caught:
+            self._widgets.become(content["text/html"])
+        else:
+            self._slot.put(content)
             self._widgets.close()
-            self._widgets = None
-        self._state = None
+        self._widgets = self._state = None
 
 
 class Widgets:
@@ -184,20 +211,19 @@ class Widgets:
         self._all: list[Any] = []
 
         def add(kind: str, *classes: str, layout: dict[str, str] | None = None, **traits: Any) -> Any:
-            widget = getattr(ipywidgets, kind)(layout=ipywidgets.Layout(**(layout or {})), **traits)
-            for name in classes:
-                widget.add_class(name)
+            layout_of_it = ipywidgets.Layout(**(layout or {}))
+            widget = getattr(ipywidgets, kind)(layout=layout_of_it, _dom_classes=classes, **traits)
             self._all.append(widget)
             return widget
 
         hidden = {"display": "none"}
         limited = not isinf(facts.timeout)
         self._bar = add("FloatProgress", "ipt-bar", max=1.0, layout={"height": "6px", **({} if limited else hidden)})
-        # As wide as it will ever get, so that the buttons stay where they are.
-        width = f"{len(time_used(facts.timeout if limited else 3599, facts.timeout))}ch"
+        # As wide as it will get, so that the buttons stay where they are.
+        width = f"{0.85 * len(time_used(facts.timeout if limited else 599, facts.timeout)):.1f}ch"
         first = () if limited else ("ipt-first",)
-        self._text = add("HTML", "ipt-text", *first, layout={"min_width": width})
-        self._note = add("HTML", "ipt-text", "ipt-note", layout={"min_width": "84px"})
+        self._text = add("HTML", "ipt-text", *first, layout={"flex": f"0 1 {width}"})
+        self._note = add("HTML", "ipt-text", "ipt-note")
         shown = {} if hears else hidden
         self._where = add(
             "Button",
@@ -228,11 +254,12 @@ class Widgets:
         #: What a click does, by the comm id of its button.
         self.clicks: dict[str, Callable[[], None]] = {}
         for button, message in ((self._where, Where()), (self._more, Extend(more)), (self._cancel, Cancel())):
-            # For fronts whose clicks come another way than through the pump: in a subshell's thread.
-            button.on_click(lambda _, message=message: tell(message))
-            self.clicks[button.comm.comm_id] = lambda message=message: tell(message)
+            click = functools.partial(tell, message)
+            self.clicks[button.comm.comm_id] = click
+            # Where the click comes another way than through the pump: in a subshell's thread.
+            button.on_click(functools.partial(_call, click))
         row = add(
-            "HBox", "ipt-row", children=[self._bar, self._text, self._note, self._where, self._more, self._cancel]
+            "HBox", "ipt-row", children=[self._bar, self._text, self._where, self._more, self._cancel, self._note]
         )
         self._stack = add("HTML", "ipt-stack", layout=hidden)
         style = add("HTML", value=_STYLE, layout=hidden)
@@ -266,12 +293,38 @@ class Widgets:
         self._stack.value = text
         self._stack.layout.display = None
 
+    def become(self, text: str) -> None:
+        """Be only this HTML from now on."""
+        line, self._stack = self._stack, self._text
+        line.value = text
+        line.layout.display = None
+        line.remove_class("ipt-stack")
+        self._box.children = [line]
+        self._box.remove_class("ipytimeout")
+        self._all = [widget for widget in self._all if widget not in (line, self._box)]
+        self.close()
+
     def close(self) -> None:
         """Close every widget, with what belongs to it: a closed widget leaves its layout and style open."""
         for widget in reversed(self._all):
             for part in (widget, widget.layout, getattr(widget, "style", None)):
                 if part is not None:
                     part.close()
+
+
+def _is_caught(kernel: Any) -> bool:
+    """Tell whether the outputs of this cell go into an Output widget (``_instances``: ipywidgets 8.1)."""
+    widgets = sys.modules.get("ipywidgets.widgets.widget")
+    outputs = sys.modules.get("ipywidgets.widgets.widget_output")
+    if widgets is None or outputs is None:
+        return False
+    cell = (kernel.get_parent().get("header") or {}).get("msg_id")
+    instances = list(getattr(widgets, "_instances", {}).values())
+    return any(isinstance(each, outputs.Output) and each.msg_id == cell for each in instances)
+
+
+def _call(click: Callable[[], None], button: object) -> None:
+    click()
 
 
 def stack_as_html(frames: Sequence[where.Frame], numbers: Mapping[str, int]) -> str:

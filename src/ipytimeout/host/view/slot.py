@@ -27,7 +27,7 @@ from ipytimeout.wire.messages import (
 Bundle: TypeAlias = Mapping[str, Any]
 
 #: A line without text.
-BLANK: Bundle = {"text/plain": "", "text/html": '<div style="line-height:28px;font-size:13px">&nbsp;</div>'}
+BLANK: Bundle = {"text/plain": "", "text/html": '<div style="font-size:13px;line-height:28px;margin:0">&nbsp;</div>'}
 #: As near to nothing as an output can be: it cannot be taken back.
 NOTHING: Bundle = {"text/plain": "", "text/html": '<div style="display:none"></div>'}
 

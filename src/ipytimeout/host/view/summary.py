@@ -22,7 +22,7 @@ _COLOURS = {
     "…": "var(--jp-ui-font-color2, gray)",
 }
 # As high as the panel, in whose place it stands.
-_LOOK = "font-family:var(--jp-ui-font-family, sans-serif);font-size:13px;line-height:28px;padding-left:8px"
+_LOOK = "font-family:var(--jp-ui-font-family, sans-serif);font-size:13px;line-height:28px;margin:0;padding:0 0 0 8px"
 _DIM = "color:var(--jp-ui-font-color2, gray)"
 #: Where the part of a line begins that explains the first.
 _TAIL = re.compile(r" — |; |: ")

@@ -99,7 +99,8 @@ class _Above:
         self._relay.show(message)
         if isinstance(message, Stream):
             self._view.in_line = not message.text.endswith("\n")
-            sys.stdout.flush()  # or it would come after the line that is drawn next
+            if sys.stdout is not None:
+                sys.stdout.flush()  # or it would come after the line that is drawn next
         else:
             self._view.in_line = False
 

@@ -1,0 +1,122 @@
+"""The panel's widgets without a front end: what they say, and that none is left. Its looks are tested in browsers."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterator
+from math import inf
+from typing import Any
+
+import pytest
+from ipywidgets.widgets import widget as ipywidgets_widget
+
+from ipytimeout.host.view.panel import Widgets, stack_as_html
+from ipytimeout.host.view.run_state import Facts, Phase
+from ipytimeout.wire.messages import Cancel, Extend, Message, Where
+
+RUNNING = Facts(Phase.RUNNING, 2.0, 5.0)
+
+
+@pytest.fixture
+def told() -> list[Message]:
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _no_widget_is_left() -> Iterator[None]:
+    before = set(ipywidgets_widget._instances)
+    yield
+    assert set(ipywidgets_widget._instances) == before
+
+
+@pytest.fixture
+def panel(told: list[Message]) -> Iterator[Any]:
+    panel = Widgets(RUNNING, True, told.append)
+    yield panel
+    panel.close()
+
+
+def test_clicks_tell_the_warden(panel: Any, told: list[Message]) -> None:
+    for click in panel.clicks.values():
+        click()
+    assert told == [Where(), Extend(5.0), Cancel()]
+    told.clear()
+    panel._cancel.click()  # as a front end does where the pump is not needed
+    assert told == [Cancel()]
+
+
+def test_extending_gives_the_first_duration_again_however_long_the_run_may_take_now(
+    panel: Any, told: list[Message]
+) -> None:
+    panel.draw(Facts(Phase.RUNNING, 6.0, 10.0))
+    panel._more.click()
+    assert told == [Extend(5.0)] and panel._more.description == "+ 5 s"
+    assert panel._text.value == "6.0 s of 10 s"
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_what_the_run_is_doing_is_said_in_words(panel: Any, phase: Phase) -> None:
+    panel.draw(Facts(phase, 2.0, 5.0))
+    assert (panel._note.value == "") == (phase is Phase.RUNNING)
+    assert panel._where.disabled == (phase is not Phase.RUNNING)
+    assert not panel._cancel.disabled, "whatever it is doing, it can be cancelled"
+
+
+def test_after_the_first_click_the_button_says_what_the_second_does(panel: Any) -> None:
+    panel.draw(Facts(Phase.ENDING, 2.0, 5.0))
+    assert panel._cancel.description == "End now"
+
+
+def test_what_has_not_changed_is_not_sent_again(panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    for widget in panel._all:
+        monkeypatch.setattr(type(widget), "send_state", lambda self, key=None: sent.append(key))
+    panel.draw(RUNNING)
+    assert sent == []
+    panel.draw(Facts(Phase.RUNNING, 2.2, 5.0))
+    assert len(sent) == 2
+
+
+def test_without_a_pump_there_is_no_button_and_the_way_out_is_named() -> None:
+    panel = Widgets(RUNNING, False, lambda message: None)
+    assert "interrupt the kernel" in panel._note.value
+    assert [panel._cancel.layout.display, panel._more.layout.display, panel._where.layout.display] == ["none"] * 3
+    panel.close()
+
+
+def test_without_a_limit_there_is_neither_bar_nor_more() -> None:
+    panel = Widgets(Facts(Phase.RUNNING, 2.0, inf), True, lambda message: None)
+    assert [panel._bar.layout.display, panel._more.layout.display] == ["none"] * 2
+    assert panel._text.value == "2.0 s"
+    panel.close()
+
+
+def test_in_an_output_widget_the_panel_becomes_the_line() -> None:
+    panel = Widgets(RUNNING, True, lambda message: None)
+    panel.become("<b>line</b>")
+    (line,) = panel._box.children
+    assert line.value == "<b>line</b>"
+    for part in (line, line.layout, line.style, panel._box, panel._box.layout):
+        part.close()
+
+
+def test_a_saved_panel_says_that_the_run_was_not_finished(panel: Any) -> None:
+    assert "not finished" in panel.bundle["text/plain"]
+
+
+def test_a_stack_names_the_cell_and_shows_its_line() -> None:
+    linecache.cache["<cell 4>"] = (1, None, ["def f():\n", "    while a < b: pass\n"], "<cell 4>")
+    frames = [("<cell 4>", 1, "<module>"), ("/x/site-packages/lib/a.py", 7, "g"), ("<cell 4>", 2, "f")]
+    text = stack_as_html(frames, {"<cell 4>": 4})
+    assert "<b>In [4], line 1</b>\n" in text
+    assert "<i>lib/a.py, line 7 in g</i>" in text
+    assert "<b>In [4], line 2</b> in f\n    while a &lt; b: pass" in text
+
+
+def test_of_a_long_stack_the_inner_part_is_shown() -> None:
+    text = stack_as_html([("f.py", n, "f") for n in range(1, 101)], {})
+    assert "line 100 in f" in text and "line 1 in f" not in text and "… 88 more above" in text
+
+
+def test_a_process_that_does_not_answer_is_said_so() -> None:
+    assert "did not answer" in stack_as_html([], {})
