@@ -69,7 +69,9 @@ class Child:
     def ended_processes(self) -> list[str]:
         """The processes that the child had left running; of very many the first."""
         told = list(self.ended.values())
-        return told if len(told) <= _TOLD_PROCESSES else [*told[:_TOLD_PROCESSES], f"{len(told) - _TOLD_PROCESSES} more"]
+        return (
+            told if len(told) <= _TOLD_PROCESSES else [*told[:_TOLD_PROCESSES], f"{len(told) - _TOLD_PROCESSES} more"]
+        )
 
 
 class Warden:
