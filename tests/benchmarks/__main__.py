@@ -1,134 +1,96 @@
-"""How long a run of nothing takes, beside the other ways to call a function in a process.
+"""What a timed cell and a timed function cost, in time and memory, beside the other ways to do the same.
 
-``python -m tests.benchmarks [rounds]``. All ways are measured in one process, which is like a notebook's (IPython,
-numpy and pandas are imported), one after another in each round, so that what the machine does else hits all of
-them alike. The figures are printed, never asserted.
+``python -m tests.benchmarks [--rounds N] [--scale F]``. All is measured in one process, which is like a notebook's (an
+IPython shell, numpy and pandas imported) and stands for the kernel, in one real kernel, and for large graphs in fresh
+processes. The figures are printed, never asserted.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import platform
-import statistics
 import sys
-import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from tests.benchmarks.noop import noop, noop_into
+from tests.benchmarks import graphs, sections
+from tests.benchmarks.measure import measure, status
 
-#: Long enough for the next idle process to be ready, on a loaded machine too.
-SETTLE = 1.0
-TIMEOUT = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to run ``noop`` in a process of its own."""
-
-    name: str
-    run: Callable[[], None]
-    settle: float = 0.0
+#: The sizes at a scale of 1.
+ARRAY_BYTES = 1 << 30
+FRAME_ROWS = 1_000_000
 
 
-def _multiprocessing(method: str) -> Callable[[], None]:
-    context = multiprocessing.get_context(method)
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20, help="how often; a quarter of it for what is large")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the large arrays and frames; below 1, no graphs")
+    parser.add_argument("--settle", type=float, default=1.0, help="scale of the pauses in which spares get ready")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the tables with this in their title")
+    parser.add_argument("--no-memory", action="store_true", help="time only, and no round that warms up")
+    options = parser.parse_args()
+    rounds, few = max(1, options.rounds), max(1, options.rounds // 4)
+    # Forking a process that has threads is what is measured here, and what Python warns about.
+    warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+    host = _like_a_notebook()
 
-    def run() -> None:
-        queue = context.Queue()
-        process = context.Process(target=noop_into, args=(queue,))
-        process.start()
-        queue.get(timeout=TIMEOUT)
-        process.join()
+    print(f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {os.cpu_count()} cores")
+    print(f"load {_load()}; n: runs, interleaved; × first: times the median of the table's first row")
+    print(
+        f"host +MiB: how far this process ({status('VmRSS') / 2**20:.0f} MiB) rises; child MiB: the peak of the process"
+    )
+    print(
+        "that did the work; both by VmHWM, which counts shared pages (of a template, a forked parent, a memfd) in each"
+    )
 
-    return run
+    def table(title: str, ways: list[sections.Way], n: int) -> None:
+        if options.only in title:
+            measure(title, ways, n, settle=options.settle, memory=not options.no_memory)
 
+    with sections.empty_runs() as ways:
+        table("a run of nothing", ways, rounds)
+    table("50 ordinary names, one changed", sections.fifty_names(host), rounds)
 
-def _pebble_pool() -> None:
-    from pebble import ProcessPool
+    size = int(ARRAY_BYTES * options.scale) // 8
+    host.native("import numpy as np\n%reset_selective -f ^n[0-9]")
+    host.native(f"x = np.ones({size})")
+    label = f"an array of {size * 8 / 2**20:.4g} MiB"
+    table(f"{label}: in, summed", sections.array_in(host, size), few)
+    table(f"{label}: out", sections.array_out(size), few)
+    table(f"{label}: read by a cell, unchanged", sections.array_unchanged(host), few)
+    table(f"{label}: written in two places", sections.array_written(host), few)
+    host.native("del x")
 
-    with ProcessPool(max_workers=1) as pool:
-        pool.schedule(noop, timeout=TIMEOUT).result()
-
-
-def _pebble_process() -> Callable[[], None]:
-    from pebble import concurrent
-
-    timed = concurrent.process(timeout=TIMEOUT)(noop)
-    return lambda: timed().result()
-
-
-def _fork() -> None:
-    if (pid := os.fork()) == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-
-
-def _ways() -> list[Way]:
-    from ipytimeout import run_with_timeout
-
-    def ipytimeout() -> None:
-        run_with_timeout(TIMEOUT, noop)
-
-    return [
-        Way("ipytimeout, idle process ready", ipytimeout, settle=SETTLE),
-        Way("ipytimeout, right after another", ipytimeout),
-        Way("multiprocessing + Queue, fork", _multiprocessing("fork")),
-        Way("multiprocessing + Queue, spawn", _multiprocessing("spawn")),
-        Way("pebble.ProcessPool, a new one", _pebble_pool),
-        Way("pebble.concurrent.process", _pebble_process()),
-        Way("bare fork + waitpid", _fork),
-    ]
+    count = max(1, int(FRAME_ROWS * options.scale))
+    for title, frame in sections.frames(count).items():
+        title = f"{count} rows, {title}: a new column"
+        if frame is None:
+            print(f"\n{title}: not here: it needs pyarrow")
+        else:
+            table(title, sections.frame_ways(host, frame), few)
+    if options.scale >= 1 and options.only in "large graphs":
+        print()
+        graphs.report(list(graphs.CASES))
+    print(f"\nload {_load()} at the end")
+    sys.stdout.flush()
 
 
-def _like_a_notebook() -> None:
+def _load() -> str:
+    return ", ".join(f"{each:.1f}" for each in os.getloadavg())
+
+
+def _like_a_notebook() -> sections.Host:
     """Import what a notebook has imported, and be an interactive IPython to whoever asks."""
     import numpy  # noqa: ICN001
     import pandas  # noqa: ICN001
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     numpy.ones(10) @ numpy.ones(10)
     pandas.DataFrame({"x": [1, 2]}).sum()
-
-
-def _measure(way: Way) -> float:
-    time.sleep(way.settle)
-    begin = time.perf_counter()
-    way.run()
-    return (time.perf_counter() - begin) * 1000
-
-
-def _print_table(times: dict[str, list[float]]) -> None:
-    reference = statistics.median(next(iter(times.values())))
-    print(f"{'':34} {'n':>4} {'median ms':>10} {'p95 ms':>9} {'times the first':>16}")
-    for name, values in times.items():
-        median, p95 = statistics.median(values), statistics.quantiles(values, n=20, method="inclusive")[-1]
-        print(f"{name:34} {len(values):4} {median:10.2f} {p95:9.2f} {median / reference:16.2f}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("rounds", nargs="?", type=int, default=30)
-    rounds = max(2, parser.parse_args().rounds)
-    # Forking a process that has threads is what is measured here, and what Python warns about.
-    warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-    _like_a_notebook()
-    ways = _ways()
-    for way in ways:
-        way.run()
-    times: dict[str, list[float]] = {way.name: [] for way in ways}
-    for _ in range(rounds):
-        for way in ways:
-            times[way.name].append(_measure(way))
-    versions = f"Python {platform.python_version()}, {platform.system()} {platform.release()}"
-    print(f"a run of nothing; {versions}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; interleaved")
-    _print_table(times)
-    sys.stdout.flush()
+    shell.run_line_magic("load_ext", "ipytimeout")
+    return sections.Host(shell)
 
 
 if __name__ == "__main__":

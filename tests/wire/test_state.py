@@ -72,3 +72,30 @@ from ipytimeout.wire.state import *
 print("numpy" in sys.modules, "random" in sys.modules, read_state().generators)
 """
     assert fresh(code, tmp_path) == ["False False {}"]
+
+
+def test_matplotlib_draws_with_the_backend_that_the_other_process_has_chosen(tmp_path: Path) -> None:
+    code = """
+from ipytimeout.wire.state import *
+from ipytimeout.wire.messages import ProcessState
+import matplotlib
+matplotlib.use("svg")
+state = read_state()
+print(state.backend)
+matplotlib.use("agg")
+import matplotlib.pyplot
+apply_state(state)
+print(matplotlib.get_backend(), matplotlib.pyplot.get_backend())
+"""
+    assert fresh(code, tmp_path) == ["svg", "svg svg"]
+
+
+def test_a_backend_that_matplotlib_has_not_chosen_yet_stays_unchosen(tmp_path: Path) -> None:
+    code = """
+from ipytimeout.wire.state import *
+os.environ.pop("MPLBACKEND", None)
+import matplotlib
+before = dict.get(matplotlib.rcParams, "backend")
+print(repr(read_state().backend), dict.get(matplotlib.rcParams, "backend") is before)
+"""
+    assert fresh(code, tmp_path) == ["'' True"]

@@ -33,7 +33,8 @@ class Items(Facet):
         self._cls = cls
 
     def _look(self, objs: Sequence[Any]) -> Seen:
-        return list(map(self._cls.__len__, objs)), [map(self._cls.__iter__, objs)]
+        rows = objs if type(objs[0]) is self._cls else map(self._cls.__iter__, objs)
+        return list(map(self._cls.__len__, objs)), [rows]
 
     def note(self, objs: Sequence[Any], sight: Sight) -> Notes:
         return Rows(objs, self._look)

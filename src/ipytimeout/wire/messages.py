@@ -68,6 +68,8 @@ class ProcessState:
     sys_path: list[str]
     #: The states of random generators, by the name of their module, where that is imported.
     generators: dict[str, Json] = field(default_factory=dict)
+    #: matplotlib's backend; "" where matplotlib is not imported, or has not chosen one yet.
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True)

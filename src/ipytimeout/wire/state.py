@@ -20,7 +20,7 @@ def read_state() -> ProcessState:
     except OSError:  # it was removed
         cwd = ""
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    return ProcessState(cwd, dict(os.environ), path, _read_generators())
+    return ProcessState(cwd, dict(os.environ), path, _read_generators(), _read_backend())
 
 
 def apply_state(state: ProcessState) -> None:
@@ -37,6 +37,18 @@ def apply_state(state: ProcessState) -> None:
     if state.sys_path != now.sys_path:
         sys.path[:] = state.sys_path
     _apply_generators(state.generators, now.generators)
+    if state.backend and state.backend != now.backend:
+        with suppress(Exception):  # one that needs what this process has not: its figures stay as they were
+            importlib.import_module("matplotlib").use(state.backend)
+
+
+def _read_backend() -> str:
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None or not hasattr(matplotlib, "rcParams"):
+        return ""
+    # Not by its own access, which would choose one now.
+    backend = dict.get(matplotlib.rcParams, "backend")
+    return backend if isinstance(backend, str) else ""
 
 
 def _read_generators() -> dict[str, Json]:

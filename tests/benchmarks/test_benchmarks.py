@@ -1,0 +1,80 @@
+"""The benchmark command itself: it runs to its end, prints every row, and sees the memory that is used."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.measure import Peaks, Way
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OURS = ["%%timeout, warm", "%%timeout, spawn", "all names by cloudpickle through a pipe", "natively"]
+CALLS = [
+    "run_with_timeout, warm",
+    "run_with_timeout, spawn",
+    "multiprocessing + Queue, fork",
+    "multiprocessing + Queue, spawn",
+    "pebble.concurrent.process",
+]
+TABLES = {
+    "a run of nothing": [
+        *CALLS,
+        "run_with_timeout, warm, right after another",
+        "run_with_timeout, spawn, right after another",
+        "%%timeout in a kernel, warm, less a native cell",
+        "%%timeout in a kernel, spawn, less a native cell",
+        "pebble.ProcessPool, a new one",
+        "bare fork + waitpid",
+    ],
+    "50 ordinary names, one changed": OURS,
+    ": in, summed": [*CALLS, "natively"],
+    ": out": [*CALLS, "natively"],
+    ": read by a cell, unchanged": [*OURS, "one copy of it into fresh pages"],
+    ": written in two places": OURS,
+    "10 columns of floats: a new column": OURS,
+    "Arrow strings: a new column": OURS,
+    "Python strings: a new column": OURS,
+}
+
+
+@pytest.mark.timeout(240)
+def test_the_benchmark_command_prints_every_row() -> None:
+    """With tiny sizes, and whatever the figures are."""
+    tiny = ["--rounds", "1", "--scale", "0.001", "--settle", "0", "--no-memory"]
+    command = [sys.executable, "-m", "tests.benchmarks", *tiny]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=220)
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = [block.splitlines() for block in re.split(r"\n\n", done.stdout)]
+    for title, rows in TABLES.items():
+        (found,) = [block for block in printed if title in block[0]]
+        names = {re.split(r"\s{2,}", line.strip())[0] for line in found[1:]}
+        assert names == set(rows) or "not here: it needs pyarrow" in found[0]
+    assert "load " in done.stdout
+
+
+def test_the_peaks_are_of_the_child_that_ends_and_of_this_process() -> None:
+    """A child that stays counts for nothing, as a template or the next spare."""
+
+    def run() -> None:
+        own = b"x" * (20 << 20)
+        if (pid := os.fork()) == 0:
+            its = b"x" * (200 << 20)
+            time.sleep(0.1)  # be seen
+            os._exit(len(its) == 0)
+        os.waitpid(pid, 0)
+        assert own
+
+    stays = subprocess.Popen([sys.executable, "-c", "input(len(b'x' * (500 << 20)))"], stdin=subprocess.PIPE)
+    try:
+        with Peaks() as peaks:
+            host, child = peaks.of(Way("a child", run))
+    finally:
+        stays.communicate()
+    assert 19 < host < 100
+    assert 200 < child < 500
