@@ -41,6 +41,8 @@ from ipytimeout.wire.state import apply_state, read_state
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+#: A copy of so many bytes is made without asking whether there is room for it.
+_ALWAYS_FITS = 1 << 24
 #: IPython's own bookkeeping: a child's shell has its own.
 _SHELL_NAMES = frozenset({"In", "Out", "_ih", "_oh", "_dh", "get_ipython", "exit", "quit", "open", "__builtins__"})
 
@@ -154,7 +156,9 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
     impossible: dict[str, str] = {}
     while True:
         dump = dump_namespace(job.namespace, job.needed.names - impossible.keys(), job.extra)
-        refuse_without_room(sum(memoryview(b).nbytes for b in dump.buffers))
+        size = sum(memoryview(b).nbytes for b in dump.buffers)
+        if size > _ALWAYS_FITS:
+            refuse_without_room(size)
         message = job.message(dump, {**refused, **dump.refused, **impossible})
         try:
             return _run_once(message, dump, job, options, shell, view)
@@ -182,7 +186,7 @@ def _run_once(
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     with (
-        Supervision(child, relay, view, options.timeout, lambda: launcher.prepare(settle)) as run,
+        Supervision(child, relay, view, options.timeout, lambda: launcher.prepare_during_run(settle)) as run,
         interrupts_go_to(child),
         view.listening(),
     ):
@@ -197,6 +201,7 @@ def _run_once(
         commit, unbuilt = _bring_back(run, dump, job.namespace)
         child.tell_warden(Finish())
         run.finish()
+    launcher.prepare(settle)
     ended = _conclude(run, commit, unbuilt, options, isinstance(message, Execute), cell_numbers(shell))
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))

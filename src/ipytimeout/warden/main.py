@@ -30,8 +30,9 @@ from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL
 
 #: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
 TRACKER_TIME = 0.2
-#: Between two looks at a tree that is being killed, in seconds.
-SWEEP = 0.002
+#: Between two looks at a tree that is being killed, in seconds: the first, and the most it doubles to. A killed
+#: process stops running code within some 100 µs, and takes milliseconds to go away.
+SWEEP, LONGEST_SWEEP = 0.0003, 0.005
 _STRANGERS = 64
 #: So much of what faulthandler wrote is kept.
 MAX_STACK = 1 << 20
@@ -56,6 +57,7 @@ class Child:
     reaped: bool = False
     #: When to look again at a tree that is being killed.
     sweep_at: float = inf
+    sweep: float = SWEEP
     #: When a resource tracker of the run is killed too.
     trackers_until: float = 0.0
     ended: dict[int, str] = field(default_factory=dict)
@@ -154,6 +156,8 @@ class Warden:
             self._step(child, HostGone())
 
     def _status_said(self, child: Child) -> None:
+        if child.control in self.selector.get_map() and _readable(child.control.fileno()):
+            self._control_said(child)  # what the host said before the code could start counts first
         try:
             data = os.read(child.status, 64)
         except BlockingIOError:
@@ -240,7 +244,7 @@ class Warden:
                 self._drain(child)
                 self._tell(child, Verdict(cause, child.run.elapsed, child.run.returncode, child.told_stack))
             case Action.KILL_TREE:
-                child.sweep_at = 0.0 if not self._kill(child) else time.monotonic() + SWEEP
+                child.sweep_at = time.monotonic() + child.sweep if self._kill(child) else 0.0
             case Action.TELL_GONE:
                 self._tell(child, Gone(child.ended_processes))
                 self._forget(child)
@@ -256,7 +260,8 @@ class Warden:
     def _sweep(self, child: Child) -> None:
         """Look again at a tree that is being killed."""
         if self._kill(child):
-            child.sweep_at = time.monotonic() + SWEEP
+            child.sweep = min(2 * child.sweep, LONGEST_SWEEP)
+            child.sweep_at = time.monotonic() + child.sweep
         else:
             child.sweep_at = inf
             self._step(child, TreeGone())

@@ -18,7 +18,10 @@ class Launcher(Protocol):
     """One way to have a child. Its methods may be called from any thread."""
 
     def prepare(self, settle: Settle) -> None:
-        """Get ready for the next run, without waiting. Called at ``%load_ext``, after each cell, and in each run."""
+        """Get ready for the next run, without waiting. Called at ``%load_ext``, after each cell and each run."""
+
+    def prepare_during_run(self, settle: Settle) -> None:
+        """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
 
     def take(self, settle: Settle) -> Child:
         """Return a child that settles like this process and has run nothing. Called once for each run."""
@@ -37,6 +40,9 @@ class AutoLauncher:
 
     def prepare(self, settle: Settle) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare(settle)
+
+    def prepare_during_run(self, settle: Settle) -> None:
+        (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle)
 
     def take(self, settle: Settle) -> Child:
         note = ""

@@ -35,6 +35,10 @@ class SpawnLauncher:
                 warden = get_warden()
                 self._spare = start_interpreter(warden, settle), warden, settle
 
+    def prepare_during_run(self, settle: Settle) -> None:
+        """A fresh interpreter takes as long as its imports: begin now."""
+        self.prepare(settle)
+
     def take(self, settle: Settle) -> Child:
         """Return a child that has been sent ``settle``, or one like it, and that nobody else has used."""
         with self._lock:

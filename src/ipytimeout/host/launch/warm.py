@@ -59,6 +59,9 @@ class WarmLauncher:
             if not self.unusable:
                 self._ready(settle)
 
+    def prepare_during_run(self, settle: Settle) -> None:
+        """Nothing: a fork takes milliseconds, which the run that has just begun would miss."""
+
     def take(self, settle: Settle) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
 
