@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -38,6 +39,11 @@ def check_outputs(notebook: dict[str, Any]) -> None:
     failed = {name for name, each in outputs.items() if any(output["output_type"] == "error" for output in each)}
     assert failed == meant == {"too-late", "runaway"}
     assert not any(output.get("name") == "stderr" for each in outputs.values() for output in each), outputs
+
+
+def count_code_cells() -> int:
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    return sum(cell["cell_type"] == "code" for cell in cells)
 
 
 def _stdout(outputs: list[dict[str, Any]]) -> str:

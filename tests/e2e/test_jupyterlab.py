@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
 
 from tests.e2e.chromium import open_page
 from tests.e2e.clone import Clone
-from tests.e2e.quickstart import check_outputs
+from tests.e2e.quickstart import check_outputs, count_code_cells
 from tests.e2e.readme import commands
 
 pytestmark = [pytest.mark.browser, pytest.mark.notebook, pytest.mark.fresh, pytest.mark.timeout(900)]
@@ -37,16 +36,6 @@ class Server:
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"token {TOKEN}"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
-
-    def wait_until_idle(self, page: Page, seconds: float = 180) -> None:
-        """Wait until the kernel has worked off every cell."""
-        until = time.monotonic() + seconds
-        calm = 0
-        while calm < 5:
-            assert time.monotonic() < until, "the notebook did not come to its end"
-            page.wait_for_timeout(300)
-            kernels = self.ask("api/kernels")
-            calm = calm + 1 if kernels and all(each["execution_state"] == "idle" for each in kernels) else 0
 
 
 @pytest.fixture
@@ -83,8 +72,9 @@ def test_the_quickstart_runs_in_jupyterlab_as_the_readme_starts_it(
         page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(timeout=60_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        page.get_by_text("[1]:", exact=True).wait_for(timeout=60_000)
-        server.wait_until_idle(page)
+        # The page sends a cell when the one before is done, and may take its time: the last prompt is the end.
+        page.get_by_text(f"[{count_code_cells()}]:", exact=True).first.wait_for(timeout=180_000)
+        page.wait_for_timeout(1000)
         page.screenshot(path=str(tmp_path / "top.png"))
         page.keyboard.press("Control+s")
         page.keyboard.press("Escape")
