@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import inspect
 import io
 import os
 import signal
@@ -108,6 +109,9 @@ class Template:
                     self._used.add(name)
                     with contextlib.suppress(Exception):
                         use()
+            if self._child.shell is not None and not self._unclean:
+                # The first traceback looks up the file of every module there is, unless that is known.
+                inspect.getmodule(compile("", "<a cell>", "exec"))
         gc.collect()
         gc.freeze()
 
