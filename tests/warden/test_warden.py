@@ -32,9 +32,9 @@ class Program:
     """A child of the warden, with its control socket."""
 
     def __init__(self, warden: Warden, code: str, *arguments: str) -> None:
-        ours, theirs = socket.socketpair()
+        self.channel, theirs = socket.socketpair()
         null = os.open(os.devnull, os.O_RDWR)
-        with theirs, ours:
+        with theirs:
             argv = [sys.executable, "-S", "-c", PRELUDE + code, "{status}", "{channel}", "{stack}", *arguments]
             self.control = warden.send(Start(argv, dict(os.environ), "/"), [null, null, null, theirs.fileno()])
         os.close(null)
@@ -295,3 +295,19 @@ time.sleep(60)
     with open(f"/proc/{warden.pid}/task/{warden.pid}/children") as file:
         left = [int(pid) for pid in file.read().split()]
     assert all(gone(pid, 5.0) for pid in left)
+
+
+def test_a_message_and_the_start_of_the_code_at_the_same_moment_are_both_heard(warden: Warden) -> None:
+    """The status makes the warden read the control socket, which it was about to read anyway."""
+    for _ in range(30):
+        program = Program(warden, "os.read(int(sys.argv[2]), 1)\nstarted(); time.sleep(60)")
+        program.hear(Started)
+        os.kill(warden.pid, signal.SIGSTOP)
+        program.say(Arm(60.0, 0.1, 60.0, False))
+        program.channel.send(b"x")
+        time.sleep(0.02)
+        os.kill(warden.pid, signal.SIGCONT)
+        program.say(Cancel())
+        verdict = program.hear(Verdict)
+        assert isinstance(verdict, Verdict) and verdict.cause == "cancelled"
+        program.hear(Gone)

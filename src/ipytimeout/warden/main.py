@@ -147,6 +147,8 @@ class Warden:
         try:
             data = child.control.recv(1 << 16)
             messages = child.decoder.feed(data)
+        except BlockingIOError:  # read already, for the sake of the status that came with it
+            return
         except (OSError, ProtocolError):
             data, messages = b"", []
         for message in messages:
