@@ -299,14 +299,15 @@ time.sleep(60)
 
 def test_a_message_and_the_start_of_the_code_at_the_same_moment_are_both_heard(warden: Warden) -> None:
     """The status makes the warden read the control socket, which it was about to read anyway."""
-    for _ in range(30):
+    for _ in range(10):
         program = Program(warden, "os.read(int(sys.argv[2]), 1)\nstarted(); time.sleep(60)")
         program.hear(Started)
         os.kill(warden.pid, signal.SIGSTOP)
-        program.say(Arm(60.0, 0.1, 60.0, False))
         program.channel.send(b"x")
         time.sleep(0.02)
+        program.say(Arm(60.0, 0.1, 60.0, False))
         os.kill(warden.pid, signal.SIGCONT)
+        time.sleep(0.02)
         program.say(Cancel())
         verdict = program.hear(Verdict)
         assert isinstance(verdict, Verdict) and verdict.cause == "cancelled"
