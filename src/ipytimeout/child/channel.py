@@ -246,6 +246,10 @@ class Channel:
         """Wait for a message. Return ``None`` when the host is gone. An interrupt loses nothing."""
         return self._inbox.take()
 
+    def has_received(self) -> bool:
+        """Tell whether there is something that nobody has read."""
+        return self._inbox.has_more()
+
     def forget_received(self) -> None:
         """Drop what has come unasked: the answer to a question that an interrupt ended."""
         self._inbox.drop()
@@ -298,11 +302,14 @@ class _Inbox:
     def drop(self) -> None:
         """Drop all that has come by now."""
         self._answers.clear()
-        waiting = select.poll()
-        waiting.register(self._socket, select.POLLIN)
-        while waiting.poll(0):
+        while self.has_more():
             if self.take() is None:
                 return  # the host is gone
+
+    def has_more(self) -> bool:
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def _read_one(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

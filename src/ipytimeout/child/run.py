@@ -83,6 +83,17 @@ def run_cell(shell: ChildShell, interrupts: Interrupts, job: Execute) -> Ended:
     return ended
 
 
+def rehearse(shell: ChildShell, interrupts: Interrupts) -> None:
+    """Run a cell that does nothing, for the cost of its first time."""
+    shell.compile.expect("None", "<rehearsal>")
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_run_in_shell(shell, interrupts, "None", store_history=False))
+    finally:
+        loop.close()
+        shell.compile.expect("", "")
+
+
 async def _run_in_shell(shell: ChildShell, interrupts: Interrupts, code: str, store_history: bool) -> Any:
     """Run the code as ipykernel's ``do_execute`` does."""
     failure = None
@@ -241,7 +252,9 @@ def _take_error(
     ended.frames = [
         (frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_tb(error.__traceback__)
     ]
-    ended.error = Error(type(error).__name__, text_of(error), rendered(error, shell))
+    # What a deadline shows is for the host to say, which knows the reason.
+    shown = [] if ended.deadline_interrupt else rendered(error, shell)
+    ended.error = Error(type(error).__name__, text_of(error), shown)
 
 
 def _tasks_of(loop: asyncio.AbstractEventLoop) -> dict[str, str]:

@@ -185,6 +185,8 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
             error = self._get_exc_info(exc_tuple)[1]
             if isinstance(error, EndOfRun):
                 return
+            if self.is_deadline(error):
+                return  # what a deadline shows is for the host to say, and the less is done here the sooner
             explain_refused(error, self.refused)
             end_where_the_code_was(error)
         super().showtraceback(exc_tuple, *args, **kwargs)
@@ -193,8 +195,7 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         error = Error(etype.__name__, text_of(evalue), [str(line) for line in stb])
         self.shown = (evalue, error)
         self._last_traceback = stb
-        if not self.is_deadline(evalue):  # what a deadline shows is for the host to say
-            self.channel.send(error)
+        self.channel.send(error)
 
     def is_deadline(self, error: BaseException | None) -> bool:
         """Tell whether this is the deadline's interrupt, also where it came as a cancellation."""

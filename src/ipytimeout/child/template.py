@@ -155,6 +155,7 @@ class Template:
             if os.getppid() != self._warden:
                 os._exit(0)  # it was dead already
             self._child.attach(channel, status, stack)
+            self._child.rehearse()
             self._child.live()
         finally:
             os._exit(70)

@@ -202,7 +202,7 @@ def _run_once(
         child.tell_warden(Finish())
         run.finish()
     launcher.prepare(settle)
-    ended = _conclude(run, commit, unbuilt, options, isinstance(message, Execute), cell_numbers(shell))
+    ended = _conclude(run, commit, unbuilt, shell, is_cell=isinstance(message, Execute))
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended
@@ -228,11 +228,12 @@ def _conclude(
     run: Supervision,
     commit: Commit | None,
     unbuilt: dict[str, str],
-    options: RunOptions,
+    shell: InteractiveShell | None,
+    *,
     is_cell: bool,
-    numbers: Mapping[str, int],
 ) -> Ended:
     """Say how the run ended, and with which exception."""
+    numbers = cell_numbers(shell)
     assert run.verdict is not None and run.gone is not None
     verdict, changes = run.verdict, run.changes
     outcome = endings.outcome_of(verdict, changes, run.timeout, run.gone.ended_processes)
@@ -261,9 +262,8 @@ def _conclude(
         error = endings.error_of(outcome, verdict, running=run.running, place=place, stderr=run.last_words)
         if isinstance(error, RunError):
             error.where = where.as_text(frames, numbers)
-        if is_cell:
-            shown = changes.error.traceback if changes is not None and changes.error is not None else []
-            show_as(error, where.rendered(error, shown, frames, numbers))
+        if shell is not None and is_cell:
+            show_as(error, where.rendered(error, frames, shell))
     if error is not None:
         error = error.with_traceback(where.traceback_of(frames))
     brings_back = commit is not None and changes is not None

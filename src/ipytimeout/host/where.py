@@ -7,22 +7,21 @@ IPython show it like any other, with the lines of the notebook's cells.
 
 from __future__ import annotations
 
+import ast
 import linecache
 import os
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tblib import Traceback
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 Frame: TypeAlias = tuple[str, int, str]
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_SHOWS_FRAME = re.compile(r"\s*(Cell In|File |Input In|<|\[\.\.\. )")
-_RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[39m"
-#: Lines of source above and below the one that a frame is at.
-_AROUND = 2
+#: Code that stands in a line of the function that is meant; since Python 3.12 most are part of it.
+_NESTED = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 _THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-f]+.*\(most recent call first\):$")
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -62,16 +61,41 @@ def is_shell_file(file: str) -> bool:
 
 
 def traceback_of(frames: Sequence[Frame]) -> TracebackType | None:
-    """Build a traceback with these frames, outermost first."""
-    data: dict[str, object] | None = None
+    """Build a traceback with these frames, outermost first.
+
+    As Python's and IPython's renderers read it: by line, first line of the function, and a range of columns, which
+    is the whole line.
+    """
+    traceback: TracebackType | None = None
     for file, line, name in reversed(frames):
-        code = {"co_filename": file, "co_name": name}
-        frame = {"f_code": code, "f_globals": {"__file__": file, "__name__": "?"}, "f_lineno": line}
-        data = {"tb_frame": frame, "tb_lineno": line, "tb_next": data}
-    if data is None:
-        return None
-    traceback: TracebackType = Traceback.from_dict(data).as_traceback()
+        line = max(1, line)  # faulthandler does not know each
+        first = _first_line(file, line, name)
+        source = linecache.getline(file, line).rstrip()
+        indent = len(source) - len(source.lstrip())
+        at = {"lineno": line - first + 1, "col_offset": indent, "end_col_offset": len(source.encode())}
+        statement = ast.Raise(ast.Name(_Here.__name__, ast.Load(), **at), None, **at)
+        code = compile(ast.Module([statement], []), file, "exec")
+        code = code.replace(co_firstlineno=first, co_name=name, co_qualname=name)
+        try:
+            exec(code, {_Here.__name__: _Here, "__name__": "?"})
+        except _Here as here:
+            entry = here.__traceback__.tb_next if here.__traceback__ is not None else None
+            assert entry is not None
+            entry.tb_next = traceback
+            traceback = entry
     return traceback
+
+
+class _Here(Exception):
+    """Raised by the line that stands for a frame."""
+
+
+def _first_line(file: str, line: int, name: str) -> int:
+    """Return the line at which the function of a frame begins: renderers look for its text from there on."""
+    if name.startswith("<"):
+        return 1
+    begins = re.compile(rf"\s*(async\s+)?(def|class)\s+{re.escape(name)}\b")
+    return next((number for number in range(line, 0, -1) if begins.match(linecache.getline(file, number))), line)
 
 
 def as_text(frames: Sequence[Frame], numbers: Mapping[str, int]) -> tuple[str, ...]:
@@ -85,44 +109,19 @@ def as_text(frames: Sequence[Frame], numbers: Mapping[str, int]) -> tuple[str, .
 
 def in_short(frames: Sequence[Frame], numbers: Mapping[str, int]) -> str:
     """Return the innermost place in the notebook's own code: "in slow(), line 3"; "" when nothing is known."""
-    own = [frame for frame in frames if frame[0] in numbers] or list(frames)
+    own = [frame for frame in frames if frame[0] in numbers and frame[2] not in _NESTED] or list(frames)
     if not own:
         return ""
     _, line, name = own[-1]
     return f"in line {line}" if name.startswith("<") and name != "<lambda>" else f"in {name}(), line {line}"
 
 
-def rendered(
-    error: BaseException, traceback: Sequence[str], frames: Sequence[Frame], numbers: Mapping[str, int]
-) -> list[str]:
-    """Return what a notebook shows for an error that ended a run: where the code was, then the error's text.
-
-    ``traceback`` is what the child's shell made of the interrupt, when the code was there to obey it; else the
-    frames that faulthandler wrote are shown in the same manner.
-    """
-    name = type(error).__name__
-    places = [part for part in traceback if _SHOWS_FRAME.match(_ANSI.sub("", part))]
-    if not places:
-        places = [_show_frame(frame, numbers) for frame in frames]
-    rest = "Traceback (most recent call last)"
-    head = ["-" * 75, f"{_RED}{name}{_PLAIN}{rest:>{75 - len(name)}}"] if places else []
-    return [*head, *places, f"{_RED}{name}{_PLAIN}: {error}"]
+def rendered(error: BaseException, frames: Sequence[Frame], shell: InteractiveShell) -> list[str]:
+    """Return what this shell shows for an error that ended a run: where the code was, then the error's text."""
+    show: Any = shell.InteractiveTB.structured_traceback
+    lines: list[str] = show(type(error), error, traceback_of(frames), tb_offset=0)
+    return lines
 
 
 def _place(file: str, numbers: Mapping[str, int]) -> str:
     return f"Cell In[{numbers[file]}]" if file in numbers else file
-
-
-def _show_frame(frame: Frame, numbers: Mapping[str, int]) -> str:
-    """Show one frame with two lines around its own, as IPython does."""
-    file, line, name = frame
-    place = _place(file, numbers) if file in numbers else f"File {file}:{line}"
-    function = "" if name.startswith("<module") else f", in {name}"
-    shown = [f"{_GREEN}{place}{', line ' + str(line) if file in numbers else ''}{function}{_PLAIN}"]
-    for number in range(max(1, line - _AROUND), line + _AROUND + 1):
-        source = linecache.getline(file, number).rstrip()
-        if number == line:
-            shown.append(f"{_GREEN}{'-' * (5 - len(str(number)))}> {number}{_PLAIN} {source}")
-        elif source:
-            shown.append(f"{number:>7} {source}")
-    return "\n".join(shown) + "\n"
