@@ -75,8 +75,6 @@ def run_cell(shell: ChildShell, interrupts: Interrupts, job: Execute) -> Ended:
     if interrupts.deadline_came or interrupts.caused(error, KeyboardInterrupt):
         _end_tasks(loop, interrupts)
     _take_error(ended, interrupts, error, shell)
-    if ended.exception is not None and shell.shown is not None and shell.shown[0] is ended.exception:
-        ended.error = shell.shown[1]
     ended.value = shell.displayhook.value
     ended.has_value = ended.value is not NO_VALUE
     ended.still_running = {**_tasks_of(loop), **_threads_since(threads)}
@@ -252,9 +250,12 @@ def _take_error(
     ended.frames = [
         (frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_tb(error.__traceback__)
     ]
-    # What a deadline shows is for the host to say, which knows the reason.
-    shown = [] if ended.deadline_interrupt else rendered(error, shell)
-    ended.error = Error(type(error).__name__, text_of(error), shown)
+    if shell is not None and shell.shown is not None and shell.shown[0] is error:
+        ended.error = shell.shown[1]
+    else:
+        # What a deadline shows is for the host to say, which knows the reason.
+        shown = [] if ended.deadline_interrupt else rendered(error, shell)
+        ended.error = Error(type(error).__name__, text_of(error), shown)
 
 
 def _tasks_of(loop: asyncio.AbstractEventLoop) -> dict[str, str]:

@@ -197,6 +197,10 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         self._last_traceback = stb
         self.channel.send(error)
 
+    def _format_exception_for_storage(self, exception: BaseException, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Render no traceback a second time, for a history that ends with this process (IPython 9)."""
+        return {"ename": type(exception).__name__, "evalue": text_of(exception), "traceback": []}
+
     def is_deadline(self, error: BaseException | None) -> bool:
         """Tell whether this is the deadline's interrupt, also where it came as a cancellation."""
         return self.interrupts.caused(error, DeadlineInterrupt)
