@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from ipytimeout.child.channel import EXIT_CHANNEL_LOST, Channel
-from ipytimeout.wire.messages import InputReply, InputRequest
+from ipytimeout.wire.messages import InputEnded, InputReply, InputRequest
 
 
 class StdinNotImplementedError(NotImplementedError):
@@ -49,7 +49,11 @@ class Questions:
             raise _stdin_error()("input() was called in a forked process, which cannot ask the user.")
         self._channel.forget_received()
         self._channel.send(InputRequest(prompt, password))
-        reply = self._channel.receive()
+        try:
+            reply = self._channel.receive()
+        except BaseException:
+            self._channel.send(InputEnded())  # or the clock would stand still for good
+            raise
         match reply:
             case InputReply(value=value, error=""):
                 return value

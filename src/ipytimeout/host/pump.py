@@ -1,4 +1,4 @@
-"""Lets a click in while the cell blocks the kernel. Runs in the thread of the running cell.
+"""Lets a click, or an answer, in while the cell blocks the kernel. Runs in the thread of the running cell.
 
 A click is a message on the shell channel, where it would wait until the cell has ended. For as long as the cell waits
 for its child, the receive callback of this thread's shell stream is swapped: a click on one of our own buttons is
@@ -17,7 +17,10 @@ Laws of the file:
 
 from __future__ import annotations
 
+import builtins
+import getpass
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +30,8 @@ from typing import Any, Self
 
 import zmq
 from zmq.eventloop.zmqstream import ZMQStream
+
+from ipytimeout.wire.messages import InputReply, InputRequest
 
 Frames = list[zmq.Frame]
 
@@ -38,6 +43,8 @@ PRIVATE_NAMES = {
     "ipykernel.kernelbase.Kernel.shell_channel_thread": "ipykernel 7.3, 7.4",
     "ipykernel.subshell_manager.SubshellManager.get_shell_channel_to_subshell_pair": "ipykernel 7.3, 7.4",
     "ipykernel.socket_pair.SocketPair.to_stream": "ipykernel 7.3, 7.4",
+    "ipykernel.kernelbase.Kernel._input_request": "ipykernel 6.31, 7.3, 7.4",
+    "ipykernel.kernelbase.Kernel.stdin_socket": "ipykernel 6.31, 7.3, 7.4",
     "the name of a subshell's thread: subshell-<id>": "ipykernel 7.3, 7.4",
 }
 
@@ -129,6 +136,55 @@ def pump_for(kernel: Any, clicks: Mapping[str, Callable[[], None]]) -> Pump | No
         return Pump(kernel, stream, clicks)
     except (AttributeError, KeyError, TypeError):
         return None
+
+
+def question_in(kernel: Any, request: InputRequest) -> Callable[[], InputReply | None] | None:
+    """Ask as the kernel does, but do not wait; None where ``input`` is not the kernel's own.
+
+    The kernel waits for the answer in a way that lets no click in: so its question is sent, and what would wait is
+    left out.
+    """
+    try:
+        native = kernel.getpass if request.password else kernel.raw_input
+        if (getpass.getpass if request.password else builtins.input) != native or not is_shell_thread(kernel):
+            return None
+        if "_input_request" in vars(kernel) or not callable(kernel._input_request):
+            return None
+        socket, session = kernel.stdin_socket, kernel.session
+    except AttributeError:
+        return None
+
+    def send(prompt: str, ident: Any, parent: Any, password: bool = False) -> str:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        while socket.poll(0):
+            socket.recv_multipart()  # an answer that comes too late for its question
+        session.send(socket, "input_request", {"prompt": prompt, "password": password}, parent, ident=ident)
+        return ""
+
+    def look() -> InputReply | None:
+        if refused is not None:
+            return refused
+        if not socket.poll(0):
+            return None
+        try:
+            value = session.recv(socket)[1]["content"]["value"]
+        except Exception:  # not a message of a front end
+            return None
+        return InputReply("", "EOFError") if value == "\x04" else InputReply(str(value))
+
+    refused = None
+    kernel._input_request = send
+    try:
+        native(request.prompt)
+    except TypeError:  # it is called in another way than in the versions above
+        return None
+    except Exception as error:  # a front end without a place to type
+        refused = InputReply(str(error), type(error).__name__)
+    finally:
+        del kernel._input_request
+    return look
 
 
 def _shell_stream(kernel: Any) -> Any:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
@@ -69,6 +70,11 @@ def _native_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
+def question_for_user(request: InputRequest) -> Question:
+    """Ask when the answer is looked for, and wait for it."""
+    return lambda: ask_user(request)
+
+
 class PlainRelay:
     """For a process without IPython: text goes to the streams, displays show their plain text."""
 
@@ -86,8 +92,8 @@ class PlainRelay:
             case ClearOutput() | Payload():
                 return
 
-    def ask(self, request: InputRequest) -> InputReply:
-        return ask_user(request)
+    def ask(self, request: InputRequest) -> Question:
+        return question_for_user(request)
 
 
 class ShellRelay:
@@ -120,8 +126,14 @@ class ShellRelay:
             case Payload(payload):
                 shell.payload_manager.write_payload(payload)
 
-    def ask(self, request: InputRequest) -> InputReply:
-        return ask_user(request)
+    def ask(self, request: InputRequest) -> Question:
+        kernel: Any = getattr(self._shell, "kernel", None)
+        if kernel is not None:
+            from ipytimeout.host.pump import question_in
+
+            if (question := question_in(kernel, request)) is not None:
+                return question
+        return question_for_user(request)
 
 
 def show_once(shell: InteractiveShell) -> None:

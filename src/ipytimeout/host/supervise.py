@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from types import FrameType, TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
@@ -29,6 +29,7 @@ from ipytimeout.wire.messages import (
     ExecuteResult,
     Extended,
     Gone,
+    InputEnded,
     InputReply,
     InputRequest,
     Interrupt,
@@ -48,14 +49,21 @@ _PROGRESS = 0.5
 _LAST_WORDS = 500
 
 
+#: So often it is looked whether the user has answered, in seconds.
+_LOOK = 0.02
+
+#: A question that the user has been asked: returns the answer, or None as long as there is none. It may also wait.
+Question: TypeAlias = Callable[[], InputReply | None]
+
+
 class Relay(Protocol):
     """Where the output of a child appears. Called in the thread that waits for the run."""
 
     def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
         """Show one message of the child as the same message of this process."""
 
-    def ask(self, request: InputRequest) -> InputReply:
-        """Ask the user; the clock stands still meanwhile."""
+    def ask(self, request: InputRequest) -> Question:
+        """Ask the user; the clock stands still until there is an answer."""
 
 
 class Waiter(Protocol):
@@ -107,6 +115,7 @@ class Supervision:
         self.verdict: Verdict | None = None
         self.changes: Changes | None = None
         self.gone: Gone | None = None
+        self._question: Question | None = None
         self._stderr = ""
         self._told = time.monotonic()
         self._moved = 0
@@ -134,11 +143,14 @@ class Supervision:
         while not condition():
             for message in self.child.receive(self._wait(self._view.due())):
                 self._take(message)
+            self._look_for_answer()
             self._tell_progress()
             if time.monotonic() >= self._view.due():
                 self._view.draw()
 
     def _wait(self, until: float) -> list[int]:
+        if self._question is not None:
+            until = min(until, time.monotonic() + _LOOK)
         if (waiter := self._view.waiter) is not None:
             return waiter.wait(self.child.watched, until)
         return self.child.wait(None if until == inf else max(0.0, until - time.monotonic()))
@@ -164,13 +176,10 @@ class Supervision:
             case InputRequest():
                 self.child.tell_warden(Asking(True))
                 self.state.asks()
-                self._view.draw()  # nothing is drawn while the user thinks
-                try:
-                    reply = self._relay.ask(message)
-                finally:
-                    self.child.tell_warden(Asking(False))
-                    self.state.is_answered()
-                self.child.send(reply)
+                self._view.draw()  # nothing may be drawn while the user thinks
+                self._question = self._relay.ask(message)
+            case InputEnded():
+                self._is_answered()
             case Running():
                 self.running = True
                 self.state.runs()
@@ -179,6 +188,7 @@ class Supervision:
                 self.changes = message
             case EndBegun(cause):
                 self.begun = cause
+                self._is_answered()
                 self.state.ends()
             case Extended(timeout):
                 self.timeout = timeout
@@ -194,6 +204,18 @@ class Supervision:
                 self.started, self._mark = True, message.mark
             case _:
                 raise ValueError(f"a child does not send {type(message).__name__}")
+
+    def _look_for_answer(self) -> None:
+        if self._question is not None and (reply := self._question()) is not None:
+            self._is_answered()
+            self.child.send(reply)
+
+    def _is_answered(self) -> None:
+        """The user is asked no more, with or without an answer."""
+        if self._question is not None:
+            self._question = None
+            self.child.tell_warden(Asking(False))
+            self.state.is_answered()
 
     def _tell_progress(self) -> None:
         now = time.monotonic()

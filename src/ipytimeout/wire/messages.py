@@ -185,6 +185,11 @@ class InputRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class InputEnded:
+    """The code waits for the answer no more: something was raised meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """The code has ended, and this is what it leaves. The last message, but for answers to Resend.
 
@@ -374,6 +379,7 @@ Message: TypeAlias = (
     | Error
     | Payload
     | InputRequest
+    | InputEnded
     | Changes
     | Start
     | Arm

@@ -12,13 +12,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ipytimeout.host.supervise import Relay
+from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
     Error,
     ExecuteResult,
-    InputReply,
     InputRequest,
     Payload,
     Stream,
@@ -87,7 +86,7 @@ class SlotRelay:
                     self._clear()
                 self._relay.show(message)
 
-    def ask(self, request: InputRequest) -> InputReply:
+    def ask(self, request: InputRequest) -> Question:
         return self._relay.ask(request)
 
     def _clear(self) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from math import inf
 
-from ipytimeout.host.supervise import Relay
+from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.summary import time_used
@@ -20,7 +20,6 @@ from ipytimeout.wire.messages import (
     DisplayData,
     Error,
     ExecuteResult,
-    InputReply,
     InputRequest,
     Message,
     Payload,
@@ -104,7 +103,7 @@ class _Above:
         else:
             self._view.in_line = False
 
-    def ask(self, request: InputRequest) -> InputReply:
+    def ask(self, request: InputRequest) -> Question:
         self._view.wipe()
         return self._relay.ask(request)
 
