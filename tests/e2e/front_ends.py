@@ -181,8 +181,8 @@ def served(
 ) -> Iterator[Served]:
     """Start a server, open a notebook with these cells on the kernel of the interpreter ``kernel``."""
     directory.mkdir(parents=True, exist_ok=True)
-    _write_notebook(directory / "notebook.ipynb", cells)
-    _write_kernel(directory / "data", kernel)
+    write_notebook(directory / "notebook.ipynb", cells)
+    write_kernel(directory / "data", kernel)
     defaults: dict[str, dict[str, Any]] = {
         "@jupyterlab/apputils-extension/themes": {"theme": "JupyterLab Dark"} if dark else {},
         # Nothing is asked of the network, and no question about news covers the page.
@@ -213,14 +213,14 @@ def _wait_for_kernel(notebook: Served) -> None:
     notebook.page.wait_for_timeout(500)
 
 
-def _write_notebook(path: Path, cells: list[str]) -> None:
+def write_notebook(path: Path, cells: list[str]) -> None:
     notebook = nbformat.v4.new_notebook()
     notebook.metadata["kernelspec"] = {"name": KERNEL_NAME, "display_name": "under test", "language": "python"}
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
     nbformat.write(notebook, path)
 
 
-def _write_kernel(data: Path, python: str) -> None:
+def write_kernel(data: Path, python: str) -> None:
     where = data / "kernels" / KERNEL_NAME
     where.mkdir(parents=True, exist_ok=True)
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
