@@ -66,7 +66,7 @@ def call_ways(function: Callable[..., Any], *args: Any) -> list[Way]:
 @contextmanager
 def empty_runs() -> Iterator[list[Way]]:
     """A run of nothing, of a function and of a cell in a real kernel."""
-    from tests.kernels.environments import ENVIRONMENTS
+    from tests.kernels.environments import ENVIRONMENTS, REPOSITORY
     from tests.kernels.harness import Kernel
 
     with tempfile.TemporaryDirectory() as directory:
@@ -81,6 +81,14 @@ def empty_runs() -> Iterator[list[Way]]:
 
             return seconds
 
+        def as_a_cell_does_it() -> float:
+            return kernel.run("call(len, '')").seconds - kernel.run("pass").seconds
+
+        # What a user would write into the cell instead, in the same process.
+        kernel.run(
+            f"import sys, warnings; sys.path.insert(0, {str(REPOSITORY)!r}); warnings.simplefilter('ignore')\n"
+            "from tests.benchmarks.rivals import process_and_queue\ncall = process_and_queue('fork')"
+        )
         calls = call_ways(work.noop)
         again = [Way(f"{way.name}, right after another", way.run) for way in calls[:2]]
         try:
@@ -91,6 +99,7 @@ def empty_runs() -> Iterator[list[Way]]:
                     Way(f"%%timeout in a kernel, {s}, less a native cell", in_kernel(s), READY[s], own_clock=True)
                     for s in METHODS
                 ),
+                Way("Process + Queue in a kernel, less a native cell", as_a_cell_does_it, own_clock=True),
                 *calls[2:],
                 Way("pebble.ProcessPool, a new one", lambda: rivals.pebble_pool(work.noop)),
                 Way("bare fork + waitpid", rivals.fork_and_wait),

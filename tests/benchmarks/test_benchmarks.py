@@ -29,6 +29,7 @@ TABLES = {
         "run_with_timeout, spawn, right after another",
         "%%timeout in a kernel, warm, less a native cell",
         "%%timeout in a kernel, spawn, less a native cell",
+        "Process + Queue in a kernel, less a native cell",
         "pebble.ProcessPool, a new one",
         "bare fork + waitpid",
     ],

@@ -94,6 +94,11 @@ USES = {
         "second = df.s.str.upper(); df['n'] = df.s.str.len(); df.loc[0, 's'] = 'changed'",
         "second.equals(first) and df.n[0] == 1 and df.s[0] == 'changed' and df.s.dtype == first.dtype",
     ),
+    "Arrow": (
+        "import pandas as pd, pyarrow as pa, pyarrow.compute\ndf = pd.DataFrame({'s': pd.array(['a', None, 'ä'] * 10_000, dtype='string[pyarrow]'), 'n': pd.array(range(30_000), dtype='int64[pyarrow]')})\ntable = pa.table({'x': [1, 2]}); same = df; first = df.s.str.upper(); total = pa.compute.sum(table['x']).as_py()",
+        "second = df.s.str.upper(); df['t'] = df.n + 1; df.loc[0, 's'] = 'changed'; wider = table.append_column('y', pa.array(['p', 'q'])); kept = table; total = pa.compute.sum(table['x']).as_py()",
+        "same is df and second.equals(first) and df.t[2] == 3 and df.s[0] == 'changed' and df.s.dtype == first.dtype and kept is table and wider.column_names == ['x', 'y'] and total == 3",
+    ),
     "matplotlib": (
         "%matplotlib inline\nimport matplotlib.pyplot as plt\nfig, ax = plt.subplots(); plt.close(fig)",
         "line, = ax.plot([1, 4, 2]); ax.set_title('timed')",
