@@ -133,7 +133,7 @@ def _check_statement(shell: InteractiveShell, statement: str, local_ns: dict[str
         raise UsageError("%timeout takes a statement, as in %timeout 5 f(x); for a whole cell write %%timeout 5")
     if local_ns is None or local_ns is shell.user_ns or local_ns is shell.user_global_ns:
         return
-    from ipytimeout.host.capture import names_of_code
+    from ipytimeout.host.code_names import names_of_code
 
     used = names_of_code(statement, shell.transform_cell).names
     locals_used = sorted(name for name in used if name in local_ns)
