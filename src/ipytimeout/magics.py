@@ -198,6 +198,11 @@ class _Follower:
 
     def after_cell(self, result: object) -> None:
         """Called by IPython after each cell, timed or not."""
+        from ipytimeout.host import process_state
+
+        code = getattr(getattr(result, "info", None), "raw_cell", None)
+        if isinstance(code, str):
+            process_state.learn(code, self._shell.transform_cell, self._shell.user_ns)
         if len(sys.modules) != self._modules:
             from ipytimeout.host.run import get_ready
 
@@ -227,10 +232,12 @@ def load(shell: InteractiveShell) -> None:
     if why := unsupported():
         raise UsageError(why)
     unload(shell)
+    from ipytimeout.host import process_state
     from ipytimeout.host.relay import show_once
     from ipytimeout.host.run import get_ready
 
     show_once(shell)
+    process_state.learn_earlier_cells(shell)
     follower = _Follower(shell)
     shell.events.register("post_run_cell", follower.after_cell)
     get_ready(shell)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ipytimeout.wire import facets, kinds
+from ipytimeout.wire.adapters.packing import ITEM, titles
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.notes import Notes
@@ -78,6 +79,7 @@ class Watch:
         exception: BaseException | None = None,
         without: Mapping[str, str] = {},
         only: str | None = None,
+        settings: tuple[Mapping[str, object], Sequence[str]] = ({}, ()),
     ) -> Collected:
         """Pickle what changed, for ``host.commit``.
 
@@ -88,6 +90,7 @@ class Watch:
             exception: What ended the code, if anything did.
             without: Parts that the host could not rebuild, each with its reason: they are named and left out.
             only: Send this part alone.
+            settings: What was set in the process, by pseudo-name, and pseudo-names of what is unset.
         """
         now, before = self._namespace, self._before
 
@@ -99,7 +102,8 @@ class Watch:
             for name, value in list(now.items())
             if isinstance(name, str) and wanted(name) and before.get(name, MISSING) is not value
         }
-        deleted = [name for name in before if name not in now and wanted(name)]
+        names.update(settings[0])
+        deleted = [name for name in before if name not in now and wanted(name)] + list(settings[1])
         left_behind: dict[str, str] = {}
         with collector_paused(), warnings_held():
             changes = self._changes(left_behind)
@@ -357,6 +361,8 @@ def _dump(
 def _title(name: str, describe: Callable[[int], str]) -> str:
     if name == RESULT:
         return "the result"
+    if name.startswith(ITEM):
+        return next(iter(titles({name: ""})))
     if name.startswith(CHANGES):
         return describe(int(name.removeprefix(CHANGES)))
     return name

@@ -32,6 +32,9 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
 from ipytimeout.child.streams import OutStream
+from ipytimeout.wire.adapters import Adapters, Items, difference
+from ipytimeout.wire.adapters import load as load_adapters
+from ipytimeout.wire.adapters.packing import as_names, unpack
 from ipytimeout.wire.messages import (
     Call,
     Changes,
@@ -72,6 +75,7 @@ class Child:
         self.channel = Channel()
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
+        self._adapters = Adapters({})
         self._status_fd = -1
         # Before any import of the user's: logging handlers keep the streams that they find.
         sys.stdout = OutStream(self.channel, "stdout")
@@ -104,6 +108,7 @@ class Child:
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
+            self._adapters = load_adapters(message.adapters)
             for name in message.preload:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
@@ -119,6 +124,7 @@ class Child:
             return  # a run is waiting already
         with self.quietly():
             apply_state(read_state())
+            self._adapters.write(difference(self._adapters.read(), self._adapters.read()))
             namespace = sys.modules["__main__"].__dict__
             loaded = load_namespace(dump_namespace({}, (), {RESULT: None}).buffers, namespace)
             watch = Watch(namespace, loaded.table, loaded.values)
@@ -159,8 +165,9 @@ class Child:
         namespace.update(values)
         if self.shell is not None and isinstance(job, Execute):
             self.shell.adopt_history(values, job.execution_count)
+        unset = self._adopt_settings(job, loaded, namespace)
         watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None
-        before = read_state()
+        before = read_state(), self._adapters.read()
 
         ended = self._run(job, loaded)
 
@@ -172,6 +179,7 @@ class Child:
             if isinstance(answer, Resend):
                 # In the code's context: what it has set there is part of what it leaves.
                 changes = ended.context.run(self._changes, job, ended, loaded, watch, before, answer)
+                changes.left_behind.update(unset)
                 self.channel.send_report(changes)
                 del changes
             answer = self.channel.receive_quietly()
@@ -212,10 +220,10 @@ class Child:
         ended: Ended,
         loaded: Loaded,
         watch: Watch | None,
-        before: ProcessState,
+        before: tuple[ProcessState, Items],
         resend: Resend,
     ) -> Changes:
-        collected = self._collect(job, ended, loaded, watch, resend)
+        collected = self._collect(job, ended, loaded, watch, before[1], resend)
         after = read_state()
         return Changes(
             success=ended.exception is None,
@@ -223,14 +231,14 @@ class Child:
             deadline_interrupt=ended.deadline_interrupt,
             interrupted=ended.interrupted,
             left_behind={**ended.still_running, **collected.left_behind},
-            state=None if after == before else after,
+            state=None if after == before[0] else after,
             sources=self._made_sources(),
             frames=ended.frames,
             buffers=collected.buffers,
         )
 
     def _collect(
-        self, job: Execute | Call, ended: Ended, loaded: Loaded, watch: Watch | None, resend: Resend
+        self, job: Execute | Call, ended: Ended, loaded: Loaded, watch: Watch | None, before: Items, resend: Resend
     ) -> Collected:
         """Pickle what the code has changed, where it is wanted."""
         if job.discard:
@@ -242,6 +250,7 @@ class Child:
             if watch is None or isinstance(job, Call):
                 return _collect_call(loaded, result, ended.exception, resend)
             assert self.shell is not None
+            self._adapters.learn(job.code, self.shell.transform_cell, sys.modules["__main__"].__dict__)
             return watch.collect(
                 keep=job.keep,
                 hidden=self.shell.bookkeeping(),
@@ -249,6 +258,7 @@ class Child:
                 exception=ended.exception,
                 without=resend.without,
                 only=resend.only,
+                settings=as_names(difference(before, self._adapters.read())),
             )
         except Exception as error:  # a reducer of the user's, or a fault of ours: never silent
             return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})
@@ -258,6 +268,14 @@ class Child:
         return self.shell.compile.made_sources() if self.shell is not None else {}
 
     # ------------------------------------------------------------ small things
+
+    def _adopt_settings(self, job: Execute | Call, loaded: Loaded, namespace: dict[str, object]) -> dict[str, str]:
+        """Set here what the host has set. Return what could not be set, each with its reason."""
+        with self.quietly():
+            unset = self._adapters.write(difference(self._adapters.read(), unpack(loaded.extra)))
+        if isinstance(job, Execute) and self.shell is not None:
+            self._adapters.learn(job.code, self.shell.transform_cell, namespace)
+        return unset
 
     def _receive(self) -> Message | None:
         return self.channel.receive_quietly()

@@ -172,6 +172,7 @@ def needed_names(
     transform: Callable[[str], str],
     with_names: tuple[str, ...] = (),
     hidden: Collection[str] = (),
+    beside: Iterable[object] = (),
 ) -> Needed:
     """Find the names that must be sent for a cell.
 
@@ -187,6 +188,8 @@ def needed_names(
         Names to send as well, however large; ``("*",)`` for all.
     hidden
         Names that are never sent unless ``with_names`` has them: IPython's own.
+    beside
+        What is sent beside the names, and may need some.
 
     Raises
     ------
@@ -197,6 +200,7 @@ def needed_names(
     walk = _Walk(namespace, hidden)
     walk.dynamic = read.dynamic
     walk.reach(read.names)
+    walk.follow(beside)
     return _needed(walk, namespace, with_names, hidden)
 
 
@@ -208,10 +212,11 @@ def needed_by_call(
     *,
     with_names: tuple[str, ...] = (),
     hidden: Collection[str] = (),
+    beside: Iterable[object] = (),
 ) -> Needed:
     """Find the names that must be sent for ``function(*args, **kwargs)``; the other parameters as for a cell."""
     walk = _Walk(namespace, hidden)
-    walk.follow((function, *args, *kwargs.values()))
+    walk.follow((function, *args, *kwargs.values(), *beside))
     return _needed(walk, namespace, with_names, hidden)
 
 

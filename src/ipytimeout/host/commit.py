@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ipytimeout.wire import kinds
+from ipytimeout.wire.adapters import Delta
+from ipytimeout.wire.adapters.packing import ITEM, as_delta
 from ipytimeout.wire.facets import Swap
 from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, staged
@@ -42,6 +44,8 @@ class Commit:
         #: Why there is no ``exception`` although the code raised one; "" otherwise.
         self.exception_reason = ""
         self.left_behind: dict[str, str] = {}
+        #: What the run has set in its process, beside names.
+        self.settings: Delta = {}, []
 
     @property
     def changed(self) -> int:
@@ -102,7 +106,9 @@ def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: Obje
             with staged(namespace) as stage:
                 parts = _read(buffers, known, names, stage)
         commit = Commit(namespace)
-        commit._deleted = deleted
+        commit._deleted = [name for name in deleted if not name.startswith(ITEM)]
+        items = {name: value for name, value in parts.items() if name.startswith(ITEM)}
+        commit.settings = as_delta(items, [name for name in deleted if name.startswith(ITEM)])
         commit.exception_reason = refusal
         for name, value in parts.items():
             if name.startswith(CHANGES):
@@ -112,7 +118,7 @@ def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: Obje
                 commit.has_result, commit.result = True, value
             elif name == EXCEPTION:
                 commit.exception = value
-            else:
+            elif name not in items:
                 commit._names[name] = value
     commit._swaps.sort(key=lambda swap: swap.turn)
     return commit

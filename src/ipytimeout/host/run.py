@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.exceptions import RunError
-from ipytimeout.host import endings, where
+from ipytimeout.host import endings, process_state, where
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
 from ipytimeout.host.commit import CannotRebuild, Commit, prepare
 from ipytimeout.host.launch.launcher import get_launcher
@@ -34,6 +34,7 @@ from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod, format_size
 from ipytimeout.outcomes import Outcome
+from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
 from ipytimeout.wire.pickling import CALL, EXCEPTION, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
@@ -102,13 +103,21 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             buffers=dump.buffers,
         )
 
+    process_state.learn(code, shell.transform_cell, namespace)
+    beside = process_state.to_send()
     needed = needed_names(
-        code, namespace, transform=shell.transform_cell, with_names=options.with_names, hidden=_SHELL_NAMES
+        code,
+        namespace,
+        transform=shell.transform_cell,
+        with_names=options.with_names,
+        hidden=_SHELL_NAMES,
+        beside=beside.values(),
     )
     learn_sources(shell, {filename: (code, number)})
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
-        ended = _run(Job(namespace, needed, state, message), options, shell, view)
+        ended = _run(Job(namespace, needed, state, message, beside), options, shell, view)
         value = _take_back(shell, ended)
+        process_state.learn(code, shell.transform_cell, namespace)  # what it has imported is known now
         if value is not None and not statement:
             hook: Any = shell.displayhook
             hook.update_user_ns(value)
@@ -133,8 +142,17 @@ def run_call(
     def message(dump: Dump, refused: dict[str, str]) -> Call:
         return Call(state, cell_sources(shell), refused, options.discard, dump.buffers)
 
-    needed = needed_by_call(function, args, kwargs, namespace, with_names=options.with_names, hidden=_SHELL_NAMES)
-    job = Job(namespace, needed, state, message, {CALL: (function, args, dict(kwargs))})
+    beside = process_state.to_send()
+    needed = needed_by_call(
+        function,
+        args,
+        kwargs,
+        namespace,
+        with_names=options.with_names,
+        hidden=_SHELL_NAMES,
+        beside=beside.values(),
+    )
+    job = Job(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))})
     with view_of_call(shell, cell_numbers(shell), quiet=options.quiet) as view:
         ended = _run(job, options, shell, view)
         if ended.error is not None:
@@ -155,7 +173,8 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
     }
     impossible: dict[str, str] = {}
     while True:
-        dump = dump_namespace(job.namespace, job.needed.names - impossible.keys(), job.extra)
+        extra = {name: value for name, value in job.extra.items() if name not in impossible}
+        dump = dump_namespace(job.namespace, job.needed.names - impossible.keys(), extra)
         size = sum(memoryview(b).nbytes for b in dump.buffers)
         if size > _ALWAYS_FITS:
             refuse_without_room(size)
@@ -163,7 +182,8 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
         try:
             return _run_once(message, dump, job, options, shell, view)
         except _ChildCannotRebuild as error:
-            if error.name is None or error.name in impossible or error.name not in job.needed.names:
+            known = job.needed.names | job.extra.keys() - {CALL}
+            if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
         except WardenLost:
@@ -203,6 +223,7 @@ def _run_once(
         run.finish()
     launcher.prepare(settle)
     ended = _conclude(run, commit, unbuilt, shell, is_cell=isinstance(message, Execute))
+    ended.left_behind.update(titles({**dump.refused, **message.refused}))
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended
@@ -286,6 +307,7 @@ def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
     learn_sources(shell, ended.sources)
     if ended.state is not None:
         apply_state(ended.state)
+    ended.left_behind.update(process_state.take_back(ended.commit.settings))
     return ended.commit.result if ended.commit.has_result else None
 
 

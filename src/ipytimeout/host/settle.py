@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.host import process_state
 from ipytimeout.wire.messages import Settle
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def settle_like_here(shell: InteractiveShell | None) -> Settle:
         shell=shell is not None,
         kernel=kernel,
         cell_directory=os.path.dirname(cell_filename(shell, "")) if kernel and shell is not None else "",
+        adapters=process_state.elsewhere(),
     )
 
 

@@ -42,6 +42,8 @@ class Settle:
     kernel: bool
     #: Where the kernel pretends that its cells are stored; "" without a kernel.
     cell_directory: str
+    #: Where other packages have adapters for process state (``wire.adapters``).
+    adapters: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

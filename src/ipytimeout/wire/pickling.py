@@ -87,15 +87,14 @@ def dump_namespace(namespace: dict[str, object], names: Collection[str], extra: 
         extra: What travels along under pseudo-names, sharing objects with the names.
 
     Raises:
-        pickle.PicklingError: An ``extra`` cannot be pickled; the text says why.
+        pickle.PicklingError: The call cannot be pickled; the text says why. Any other ``extra`` is refused like a name.
     """
     seeds = seeds_of(namespace)
     values = sorted(((name, namespace[name]) for name in names if name in namespace), key=needed_first)
     parts = [*values, *extra.items()]
     stream = dump_parts(parts, lambda file, take: SeededPickler(file, namespace, take, seeds))
-    for name in extra:
-        if name in stream.failed:
-            raise pickle.PicklingError(plain_reason(stream.failed[name])) from stream.failed[name]
+    if CALL in stream.failed:
+        raise pickle.PicklingError(plain_reason(stream.failed[CALL])) from stream.failed[CALL]
     refused = {name: plain_reason(error) for name, error in stream.failed.items()}
     sent = [name for name, _ in parts if name not in refused]
     pickler = stream.pickler
@@ -111,7 +110,7 @@ def dump_namespace(namespace: dict[str, object], names: Collection[str], extra: 
         table = ObjectTable(lambda: objects, len(seeds), private)
     else:
         table = ObjectTable(lambda: _objects_of(pickler), len(seeds))
-    head = pickle.dumps((sent, list(extra), private), PROTOCOL)
+    head = pickle.dumps((sent, [name for name in extra if name not in refused], private), PROTOCOL)
     return Dump([stream.pickle, head, *stream.buffers], table, refused)
 
 

@@ -1,0 +1,51 @@
+"""What the notebook has set in this process, beside names: sent with a run, taken back after it. In the user's process.
+
+What is set in how many ways is in ``wire.adapters``; here is what the host keeps from run to run.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.adapters import Adapters, Delta, found_elsewhere, load
+from ipytimeout.wire.adapters.packing import Packed
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_packed = Packed()
+
+
+@functools.cache
+def elsewhere() -> list[str]:
+    """Return the adapters that other packages have; looked up once."""
+    return found_elsewhere()
+
+
+@functools.cache
+def _adapters() -> Adapters:
+    return load(elsewhere())
+
+
+def learn(code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
+    """Note what a cell sets on modules."""
+    _adapters().learn(code, transform, namespace)
+
+
+def learn_earlier_cells(shell: InteractiveShell) -> None:
+    """Do so for the cells that ran before this extension was loaded."""
+    history: Any = shell.history_manager
+    for code in getattr(history, "input_hist_raw", ()):
+        learn(code, shell.transform_cell, shell.user_ns)
+
+
+def to_send() -> dict[str, Any]:
+    """Return what is set, under pseudo-names, to go beside the names of the notebook."""
+    return _packed.pack(_adapters().read())
+
+
+def take_back(delta: Delta) -> dict[str, str]:
+    """Set here what the run has set. Return what could not be set, each with its reason."""
+    return _adapters().write(delta)

@@ -1,0 +1,111 @@
+"""Attributes that the notebook's cells assign on modules and classes of libraries: ``plt.foo = …``. See ``adapters``.
+
+Which these are is read from the text of the cells: to compare every attribute of every module would take longer than
+most cells. What a library assigns on itself is left alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+#: Each process has its own, or another part of this package sees to it.
+_NOT_OURS = frozenset(
+    f"sys {name}"
+    for name in ("stdin", "stdout", "stderr", "displayhook", "excepthook", "modules", "path", "argv", "meta_path")
+)
+_MAIN = "__main__"
+
+
+class AssignedAttributes:
+    """Items are named "module attribute", or "module Class attribute"."""
+
+    module = "sys"
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
+        """Note what this cell assigns, as far as the names in it are known by now."""
+        if not ("." in code and ("=" in code or "del" in code)) and "attr(" not in code:
+            return
+        try:
+            tree = ast.parse(transform(code))
+        except Exception:  # no Python, or a transformer of the user's fails
+            return
+        for path, attribute in _assigned(tree):
+            owner = _owner(path, namespace)
+            if owner and f"{owner} {attribute}" not in _NOT_OURS:
+                self._known.add(f"{owner} {attribute}")
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for item in self._known:
+            owner, attribute = _resolved(item)
+            if owner is not None and attribute in vars(owner):
+                found[item] = vars(owner)[attribute]
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        for item, value in items.items():
+            self._known.add(item)
+            owner, attribute = _resolved(item)
+            if owner is None:
+                raise LookupError("there is no such module or class here")
+            setattr(owner, attribute, value)
+        for item in gone:
+            owner, attribute = _resolved(item)
+            if owner is not None and attribute in vars(owner):
+                delattr(owner, attribute)
+
+
+def _assigned(tree: ast.AST) -> Iterator[tuple[list[str], str]]:
+    """Yield what is assigned or deleted, as (["plt"], "foo") for ``plt.foo = …``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value, attribute, ast.Store() | ast.Del()):
+                path = _path(value)
+            case ast.Call(ast.Name("setattr" | "delattr"), [value, ast.Constant(str(attribute)), *_]):
+                path = _path(value)
+            case _:
+                continue
+        if path:
+            yield path, attribute
+
+
+def _path(node: ast.AST) -> list[str]:
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
+
+
+def _owner(path: list[str], namespace: Mapping[str, Any]) -> str:
+    """Return the module, or module and class, at the end of a path; "" when it is something else."""
+    owner = namespace.get(path[0])
+    for name in path[1:]:
+        if type(owner) is not types.ModuleType and not isinstance(owner, type):
+            return ""
+        owner = vars(owner).get(name)
+    if type(owner) is types.ModuleType:
+        words = [owner.__name__]
+    elif isinstance(owner, type) and owner.__module__ != _MAIN:
+        words = [owner.__module__, owner.__qualname__]
+    else:
+        return ""
+    if words[0] == _MAIN or words[0].partition(".")[0] == __name__.partition(".")[0]:
+        return ""  # a name of the notebook, or this package: its processes differ
+    return " ".join(words) if _resolved(" ".join([*words, "x"]))[0] is owner else ""
+
+
+def _resolved(item: str) -> tuple[Any, str]:
+    """Return the module or class of an item here, or None, and the attribute."""
+    module, *classes, attribute = item.split(" ")
+    owner: Any = sys.modules.get(module)
+    for name in classes[0].split(".") if classes else ():
+        owner = vars(owner).get(name) if owner is not None else None
+    return owner, attribute

@@ -1,0 +1,122 @@
+"""How the items of adapters travel. Pure; in host and child.
+
+What is plain goes as one pickle of its own, which is made anew only when something has changed. What is the
+notebook's, a function or a class, or must stay the very same object, goes with the names, through the object table.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import types
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ipytimeout.wire.adapters import Delta, Items, title
+
+#: The pseudo-names of both, beside the names of the notebook. No notebook can have such names.
+PLAIN: Final = "\0plain items"
+ITEM: Final = "\0item\0"
+#: Adapters whose items must stay the very same objects.
+_BY_IDENTITY: Final = frozenset({"attributes"})
+
+
+class Packed:
+    """The items of the host, ready to be sent. Kept from run to run."""
+
+    def __init__(self) -> None:
+        self._items: Items = {}
+        self._plain = b""
+        self._notebooks: dict[str, Any] = {}
+
+    def pack(self, items: Items) -> dict[str, Any]:
+        """Return what is to be sent beside the names."""
+        by_identity = {
+            name_of(adapter, item): value
+            for adapter in _BY_IDENTITY & items.keys()
+            for item, value in items[adapter].items()
+        }
+        items = {adapter: values for adapter, values in items.items() if adapter not in _BY_IDENTITY}
+        if not (self._plain and _same(items, self._items)):
+            self._pack(items)
+        return {PLAIN: self._plain, **self._notebooks, **by_identity}
+
+    def _pack(self, items: Items) -> None:
+        plain: Items = {}
+        self._notebooks = {}
+        for adapter, values in items.items():
+            if _dumps(values) is not None:
+                plain[adapter] = values
+            else:
+                plain[adapter] = {item: value for item, value in values.items() if _dumps(value) is not None}
+                of_notebook = values.keys() - plain[adapter].keys()
+                self._notebooks |= {name_of(adapter, item): values[item] for item in of_notebook}
+        self._plain = _dumps(plain) or b""
+        self._items = items
+
+
+def unpack(extra: Mapping[str, Any]) -> Items:
+    """Return the items that came beside the names."""
+    items: Items = pickle.loads(extra[PLAIN]) if extra.get(PLAIN) else {}
+    for name, value in extra.items():
+        if name.startswith(ITEM):
+            adapter, item = _parted(name)
+            items.setdefault(adapter, {})[item] = value
+    return items
+
+
+def name_of(adapter: str, item: str) -> str:
+    """Return the pseudo-name of an item."""
+    return f"{ITEM}{adapter}\0{item}"
+
+
+def as_names(delta: Delta) -> tuple[dict[str, Any], list[str]]:
+    """Return a difference as values by pseudo-name, and pseudo-names that are gone."""
+    return (
+        {name_of(*key): value for key, value in delta[0].items()},
+        [name_of(*key) for key in delta[1]],
+    )
+
+
+def as_delta(names: Mapping[str, Any], gone: list[str]) -> Delta:
+    """Undo ``as_names``."""
+    return {_parted(name): value for name, value in names.items()}, [_parted(name) for name in gone]
+
+
+def titles(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Return reasons by pseudo-name as reasons that a user can read; names of the notebook are left out."""
+    return {title(*_parted(name)): reason for name, reason in reasons.items() if name.startswith(ITEM)}
+
+
+def _parted(name: str) -> tuple[str, str]:
+    adapter, _, item = name.removeprefix(ITEM).partition("\0")
+    return adapter, item
+
+
+def _same(items: Items, old: Items) -> bool:
+    try:
+        return bool(items == old)
+    except Exception:
+        return False
+
+
+class _OfNotebook(Exception):
+    pass
+
+
+class _PlainPickler(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, types.FunctionType | type) and (
+            obj.__module__ == "__main__" or "<locals>" in obj.__qualname__ or obj.__name__ == "<lambda>"
+        ):
+            raise _OfNotebook
+        return NotImplemented
+
+
+def _dumps(value: object) -> bytes | None:
+    file = io.BytesIO()
+    try:
+        _PlainPickler(file, 5).dump(value)
+    except Exception:
+        return None
+    return file.getvalue()

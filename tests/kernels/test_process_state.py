@@ -1,0 +1,135 @@
+"""What a notebook sets in its process beside names, seen in a timed cell and afterwards in the kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernels.harness import Kernel
+
+#: What is set before, what a timed cell prints and sets, what it prints, and what is true in the kernel afterwards.
+ROWS = {
+    "matplotlib": (
+        "import matplotlib.pyplot as plt\nplt.rcParams['font.size'] = 7",
+        "print(plt.rcParams['font.size']); plt.rcParams['font.size'] = 8; plt.style.use('ggplot')",
+        "7.0",
+        "plt.rcParams['axes.facecolor'] == '#E5E5E5'",
+    ),
+    "pandas": (
+        "import pandas as pd\nunit = 'EUR'\npd.options.display.float_format = lambda x: f'{x:.1f} {unit}'",
+        "print(pd.Series([1.23]).to_string()); pd.set_option('display.max_rows', 9)",
+        "0   1.2 EUR",
+        "pd.options.display.max_rows == 9 and pd.options.display.float_format(2) == '2.0 EUR'",
+    ),
+    "numpy": (
+        "import numpy as np\nnp.set_printoptions(precision=2)",
+        "print(np.array([1.23456])); _ = np.seterr(divide='raise')",
+        "[1.23]",
+        "np.geterr()['divide'] == 'raise'",
+    ),
+    "warnings": (
+        "import warnings\nwarnings.filterwarnings('ignore', message='nothing')",
+        "warnings.warn('nothing'); warnings.simplefilter('error', FutureWarning); print('quiet')",
+        "quiet",
+        "warnings.filters[0][0] == 'error' and warnings.filters[1][0] == 'ignore'",
+    ),
+    "logging": (
+        "import logging, sys\nlogging.basicConfig(level='INFO', format='LOG %(message)s', stream=sys.stdout, force=True)",
+        "logging.info('told'); logging.getLogger('own').setLevel(10)",
+        "LOG told",
+        "logging.getLogger('own').level == 10 and len(logging.root.handlers) == 1",
+    ),
+    "decimal": (
+        "import decimal\ndecimal.getcontext().prec = 5",
+        "print(decimal.Decimal(1) / 3); decimal.getcontext().prec = 6",
+        "0.33333",
+        "decimal.getcontext().prec == 6",
+    ),
+    "the recursion limit": (
+        "import sys\nsys.setrecursionlimit(4321)",
+        "print(sys.getrecursionlimit()); sys.setrecursionlimit(5432)",
+        "4321",
+        "sys.getrecursionlimit() == 5432",
+    ),
+    "an attribute of a module": (
+        "import math, statistics\nmath.tau2 = kept = [1]",
+        "math.tau2.append(2); statistics.fast = print; print(math.tau2)",
+        "[1, 2]",
+        "math.tau2 is kept and kept == [1, 2] and statistics.fast is print",
+    ),
+    "an attribute that is deleted": (
+        "import math\nmath.gone = 1",
+        "del math.gone; print('ok')",
+        "ok",
+        "not hasattr(math, 'gone')",
+    ),
+    "a method given to a library's class": (
+        "from fractions import Fraction\nhalf = 'half of'\ndef tell(self): return f'{half} {self * 2}'\nFraction.tell = tell",
+        "print(Fraction(1, 2).tell()); Fraction.shout = lambda self: 'loud'",
+        "half of 1",
+        "Fraction(1).shout() == 'loud' and Fraction.tell is tell",
+    ),
+    "a magic": (
+        "from IPython.core.magic import register_line_magic\ntail = '!'\n@register_line_magic\ndef shout(line): return line.upper() + tail",
+        "print(get_ipython().run_line_magic('shout', 'abc'))\n@register_line_magic\ndef whisper(line): return line.lower() + tail",
+        "ABC!",
+        "get_ipython().run_line_magic('whisper', 'ABC') == 'abc!'",
+    ),
+    "an alias": (
+        "%alias greet echo hello",
+        "%greet you\n%alias part echo bye",
+        "hello you",
+        "get_ipython().alias_manager.is_alias('part')",
+    ),
+    "%precision": ("%precision 3", "from math import pi\n%precision 4\ndisplay(pi)", "3.1416", "get_ipython().display_formatter.formatters['text/plain'].float_format == '%.4f'"),
+    "an extension": (
+        "%load_ext autoreload",
+        "%autoreload 0\nprint('known')",
+        "known",
+        "any('autoreload' in e for e in get_ipython().extension_manager.loaded)",
+    ),
+    "an extension that a timed cell loads": (
+        "pass",
+        "%load_ext autoreload\nprint('loaded')",
+        "loaded",
+        "any('autoreload' in e for e in get_ipython().extension_manager.loaded)",
+    ),
+    "a formatter": (
+        "class P: pass\nmark = '<P>'\nget_ipython().display_formatter.formatters['text/plain'].for_type(P, lambda o, p, c: p.text(mark))",
+        "display(P())",
+        "<P>",
+        "True",
+    ),
+    "%config InlineBackend": (
+        "%matplotlib inline\n%config InlineBackend.figure_format = 'svg'\nimport matplotlib.pyplot as plt",
+        "%config InlineBackend.close_figures = False\nprint(get_ipython().run_line_magic('config', 'InlineBackend.figure_formats'))",
+        "{'svg'}",
+        "get_ipython().run_line_magic('config', 'InlineBackend.close_figures') is False",
+    ),
+    "the traceback's mode": ("%xmode Plain", "mode = get_ipython().InteractiveTB.mode\n%xmode Minimal\nprint(mode)", "Exception reporting mode: Minimal\nPlain", "get_ipython().InteractiveTB.mode == 'Minimal'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("start", ["warm", pytest.param("spawn", marks=pytest.mark.full)])
+@pytest.mark.parametrize("row", ROWS)
+def test_what_a_notebook_sets_is_set_in_a_timed_cell_and_back(own_kernel: Kernel, row: str, start: str) -> None:
+    before, code, printed, check = ROWS[row]
+    assert own_kernel.run(before).status == "ok"
+    timed = own_kernel.run(f"%%timeout -q --start {start} 60\n{code}")
+    assert timed.status == "ok", timed.text
+    assert timed.text.replace("\r", "").strip() == printed
+    assert own_kernel.run(f"print(bool({check}))").stdout.strip() == "True"
+
+
+def test_a_cell_that_is_ended_sets_nothing(own_kernel: Kernel) -> None:
+    own_kernel.run("import math, decimal\nprecision = decimal.getcontext().prec")
+    ended = own_kernel.run("%%timeout -q 0.5\nmath.tau2 = 1; decimal.getcontext().prec = 3\nwhile True: pass")
+    assert ended.error is not None and ended.error.name == "DeadlineExceeded"
+    checked = own_kernel.run("print(hasattr(math, 'tau2'), decimal.getcontext().prec == precision)")
+    assert checked.stdout == "False True\n"
+
+
+def test_a_function_sees_what_is_set_and_sets_nothing(own_kernel: Kernel) -> None:
+    own_kernel.run("import decimal, ipytimeout\ndecimal.getcontext().prec = 5")
+    code = "def f():\n    decimal.getcontext().prec -= 1\n    return decimal.getcontext().prec"
+    seen = own_kernel.run(f"{code}\nprint(ipytimeout.run_with_timeout(20, f), decimal.getcontext().prec)")
+    assert seen.stdout == "4 5\n", seen.text
