@@ -11,6 +11,7 @@ import faulthandler
 import fcntl
 import gc
 import io
+import mmap
 import os
 import resource
 import sys
@@ -21,6 +22,8 @@ from ipytimeout.wire.signals import STACK_SIGNAL
 
 _IOLBF = 1
 _OUT_OF_THE_WAY = 900
+#: What it takes to render a traceback and to pickle a namespace, in bytes.
+_RESERVE = 32 << 20
 
 
 def move_up(fd: int) -> int:
@@ -51,6 +54,24 @@ def buffer_stdio_by_line() -> None:
     for stream in (sys.__stdout__, sys.__stderr__):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
+
+
+class Reserve:
+    """Address space that is kept from the code, so that what follows a ``MemoryError`` of its own can be reported.
+
+    Where the memory of a process is limited (``ulimit -v``), the code may use it up and end with all of it in its
+    hands. It is never written to, and so costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._kept: mmap.mmap | None = None
+        with suppress(OSError):
+            self._kept = mmap.mmap(-1, _RESERVE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    def release(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
 def flush_stdio() -> None:

@@ -19,7 +19,7 @@ from ipytimeout.wire import kinds
 from ipytimeout.wire.facets import Swap
 from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, staged
-from ipytimeout.wire.streams import CannotRebuild, Reader, collector_paused, plain_reason, warnings_held
+from ipytimeout.wire.streams import FAULTS, CannotRebuild, Reader, collector_paused, plain_reason, warnings_held
 from ipytimeout.wire.table import ObjectTable
 
 __all__ = ["CannotRebuild", "Commit", "prepare"]
@@ -138,7 +138,7 @@ def _prepare_object(commit: Commit, obj: Any, deltas: list[tuple[str, object]]) 
     try:
         for code, delta in deltas:
             swaps.append(kinds.FACETS[code].swap(obj, delta))
-    except Exception as error:
+    except FAULTS as error:
         commit.left_behind[kinds.describe(obj, commit._namespace)] = plain_reason(error)
     else:
         commit._swaps += swaps
