@@ -153,7 +153,8 @@ class Kernel:
     def close(self) -> None:
         """Shut down, as a front end does, and let go of all sockets."""
         self.client.stop_channels()
-        self.manager.shutdown_kernel(now=False)
+        if self.manager.has_kernel:  # a test may have shut it down
+            self.manager.shutdown_kernel(now=False)
         self.manager.context.destroy(linger=0)
 
 

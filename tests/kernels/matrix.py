@@ -108,14 +108,14 @@ class Traces:
 
     def cell(self, magic: str, code: str) -> str:
         """Return a timed cell that registers its process, changes the namespace, and runs ``code``."""
-        return f"{magic}\n{self._body(code)}"
+        return f"{magic}\n{self.body(code)}"
 
     def function(self, kind: Kind, limits: str) -> str:
         """Return a cell that calls a function with the same body."""
-        body = textwrap.indent(self._body(kind.code) + ("\nreturn made" if kind.returns else ""), "    ")
+        body = textwrap.indent(self.body(kind.code) + ("\nreturn made" if kind.returns else ""), "    ")
         return f"import ipytimeout\n{'async ' * kind.awaits}def work():\n{body}\nvalue = {limits}.run(work)"
 
-    def _body(self, code: str) -> str:
+    def body(self, code: str) -> str:
         return f'{self.helpers}rows.append("changed")\nmade = 1\nprint("started", time.monotonic(), flush=True)\n{code}'
 
 
