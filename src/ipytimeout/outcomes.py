@@ -6,6 +6,9 @@ import enum
 import signal
 from dataclasses import dataclass
 
+#: What a child exits with when its connection to the host is gone, and when our own code in it fails.
+EXIT_CHANNEL_LOST, EXIT_BROKEN = 70, 71
+
 
 class Ending(enum.Enum):
     """The seven ways in which a run ends; the first that happens decides, once."""

@@ -116,6 +116,8 @@ class Kernel:
 
     def __init__(self, python: str, directory: Path, environ: dict[str, str] | None = None) -> None:
         self.manager = under_test(KernelManager, python, directory)
+        #: Its working directory.
+        self.directory = directory
         #: The value of an environment variable that everything has which this kernel ever starts.
         self.mark = uuid.uuid4().hex
         self.manager.start_kernel(cwd=str(directory), env={**os.environ, **(environ or {}), MARK: self.mark})
@@ -151,7 +153,8 @@ class Kernel:
     def close(self) -> None:
         """Shut down, as a front end does, and let go of all sockets."""
         self.client.stop_channels()
-        self.manager.shutdown_kernel(now=False)
+        if self.manager.has_kernel:  # a test may have shut it down
+            self.manager.shutdown_kernel(now=False)
         self.manager.context.destroy(linger=0)
 
 

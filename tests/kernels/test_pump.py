@@ -94,9 +94,9 @@ def test_in_a_storm_of_messages_and_interrupts_nothing_is_lost_and_nothing_out_o
     assert front.kernel.run("print(log == list(range(len(log))), len(log))").stdout == f"True {ROUNDS}\n"
 
 
-def test_the_panel_shows_where_the_code_is(front: Front) -> None:
-    """Its live stack, also while it hangs in C code."""
-    cell = front.execute("%%timeout 600\nimport re\nre.match('(a+)+$', 'a' * 40 + 'b')")
+def where_it_is(front: Front, code: str) -> str:
+    """Run a cell, click "Where?" until it answers, and return the answer."""
+    cell = front.execute(code)
     front.read(lambda: "Where?" in front.buttons() and front.of(cell, "update_display_data"))
 
     def stack() -> str:
@@ -112,9 +112,30 @@ def test_the_panel_shows_where_the_code_is(front: Front) -> None:
         return bool(stack())
 
     front.read(asked)
-    assert ", line 2</b>" in stack() and "re.match(&#x27;(a+)+$&#x27;" in stack()
     front.click("Cancel")
     front.read(lambda: front.replied(cell))
+    return stack()
+
+
+def test_the_panel_shows_where_the_code_is(front: Front) -> None:
+    """Its live stack, also while it hangs in C code."""
+    stack = where_it_is(front, "%%timeout 600\nimport re\nre.match('(a+)+$', 'a' * 40 + 'b')")
+    assert ", line 2</b>" in stack and "re.match(&#x27;(a+)+$&#x27;" in stack
+    assert "<details>" not in stack
+
+
+def test_the_panel_shows_the_other_threads_one_click_away(front: Front) -> None:
+    """Also while the main thread is blocked in ``join``."""
+    code = """%%timeout 600
+import threading, time
+def work():
+    time.sleep(600)
+thread = threading.Thread(target=work, name="a <worker>")
+thread.start()
+thread.join()"""
+    own, _, others = where_it_is(front, code).partition("<details><summary>1 other thread</summary>")
+    assert "thread.join()" in own and "time.sleep" not in own
+    assert "<b>a &lt;worker&gt;</b>" in others and "time.sleep(600)" in others
 
 
 def test_a_page_that_draws_no_widgets_gets_the_line_only(kernel: Kernel) -> None:

@@ -124,7 +124,7 @@ def test_extend_tells_how_long_the_code_may_run_in_all() -> None:
 
 def test_the_stack_is_told_a_moment_after_it_was_asked_for() -> None:
     run, log = play(1.0, Where(), 0.01, Where(), 2.0)
-    assert log == [(1.0, Action.DUMP_STACK), (1.0 + ANSWER_TIME, Action.TELL_STACK)]
+    assert log == [(1.0, Action.DUMP_STACK), (1.0, Action.DUMP_THREADS), (1.0 + ANSWER_TIME, Action.TELL_STACK)]
     assert run.phase is Phase.RUNNING
 
 

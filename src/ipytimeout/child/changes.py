@@ -25,6 +25,7 @@ from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.notes import Notes
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, needed_first
 from ipytimeout.wire.streams import (
+    FAULTS,
     Looker,
     NumberedPickler,
     collector_paused,
@@ -126,7 +127,7 @@ class Watch:
                     number = group.numbers[index]
                     try:
                         delta = facet.delta(group.objects[index], notes.before(index), sight)
-                    except Exception as error:
+                    except FAULTS as error:
                         failed.setdefault(number, plain_reason(error))
                     else:
                         if delta is not None:
@@ -189,13 +190,13 @@ class _Sight:
     def fingerprint(self, obj: object) -> object:
         try:
             return Looker(self._namespace, self._table.numbers).look(obj)
-        except Exception:
+        except FAULTS:
             return None  # it cannot travel either: only its identity is compared
 
     def state_fingerprint(self, obj: object) -> object:
         try:
             return Looker(self._namespace, self._table.numbers).look_inside(obj)
-        except Exception:
+        except FAULTS:
             return None
 
 
@@ -234,7 +235,7 @@ def _scraps(objects: list[object], known: list[bool], seeds: int) -> list[int]:
 def _noted(numbers: list[int], objects: list[Any], own: tuple[Facet, ...], sight: _Sight) -> list[_Group]:
     try:
         return [_Group(numbers, objects, own, [facet.note(objects, sight) for facet in own])]
-    except Exception:
+    except FAULTS:
         # One is not what its class promises; its pickle still tells.
         half = len(objects) // 2
         if not half:
@@ -248,7 +249,7 @@ def _noted(numbers: list[int], objects: list[Any], own: tuple[Facet, ...], sight
 def _suspects(notes: Notes, objects: list[Any]) -> Iterable[int]:
     try:
         return list(notes.suspects(objects))
-    except Exception:
+    except FAULTS:
         return range(len(objects))  # each by itself; who is at fault will be named
 
 

@@ -28,6 +28,7 @@ from collections import deque
 from contextlib import suppress
 from typing import NoReturn
 
+from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, map_private, share
 from ipytimeout.wire.messages import Changes, Message, Stream
@@ -41,8 +42,6 @@ MOST_WAITING = 4000
 #: What is raised more often than this, while one frame is made, is not an interrupt.
 MOST_ATTEMPTS = 20
 _ANCILLARY = socket.CMSG_SPACE(4 * MOST)
-#: What the process ends with when nobody is at the other end any more.
-EXIT_CHANNEL_LOST = 70
 
 #: A piece of text for the stream of this name, or any other message.
 _Item = tuple[str, str] | Message

@@ -32,6 +32,7 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
 from ipytimeout.child.streams import OutStream
+from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters import load as load_adapters
 from ipytimeout.wire.adapters.packing import as_names, unpack
@@ -47,14 +48,20 @@ from ipytimeout.wire.messages import (
     Running,
     Settle,
 )
-from ipytimeout.wire.pickling import CALL, EXCEPTION, RESULT, CannotRebuild, Loaded, dump_namespace, load_namespace
+from ipytimeout.wire.pickling import (
+    CALL,
+    EXCEPTION,
+    FAULTS,
+    RESULT,
+    CannotRebuild,
+    Loaded,
+    dump_namespace,
+    load_namespace,
+)
 from ipytimeout.wire.state import apply_state, read_state
 
 if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell
-
-#: What the process ends with when our own code fails; the reason is on its stderr.
-EXIT_BROKEN = 71
 
 
 def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
@@ -146,6 +153,7 @@ class Child:
             self._leave()
         except BaseException:
             process.flush_stdio()
+            # The reason; the exit code alone says only that it was our own code.
             os.write(2, ("ipytimeout's child failed:\n" + traceback.format_exc()).encode("utf-8", "backslashreplace"))
             os._exit(EXIT_BROKEN)
 
@@ -188,6 +196,9 @@ class Child:
         """Run the code, between the two bytes that make the warden's clock run."""
         Questions(self.channel).install()
         ended: Ended | None = None
+        reserve = process.Reserve()
+        if self.shell is not None:
+            self.shell.reserve = reserve
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
         try:
@@ -200,6 +211,7 @@ class Child:
         if os.getpid() != self.channel.pid:
             process.flush_stdio()
             os._exit(0)  # the code has forked, and this is the copy: the run goes on in the original
+        reserve.release()
         os.write(self._status_fd, b"E")
         return ended
 
@@ -260,7 +272,7 @@ class Child:
                 only=resend.only,
                 settings=as_names(difference(before, self._adapters.read())),
             )
-        except Exception as error:  # a reducer of the user's, or a fault of ours: never silent
+        except FAULTS as error:  # a reducer of the user's, or a fault of ours: never silent
             return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})
 
     def _made_sources(self) -> dict[str, tuple[str, int]]:

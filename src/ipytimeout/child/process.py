@@ -11,16 +11,24 @@ import faulthandler
 import fcntl
 import gc
 import io
+import mmap
 import os
 import resource
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
-from ipytimeout.wire.signals import STACK_SIGNAL
+from ipytimeout.wire.signals import STACK_SIGNAL, THREADS_SIGNAL
 
 _IOLBF = 1
 _OUT_OF_THE_WAY = 900
+#: So many characters of the stacks of other threads are written: less than a pipe holds.
+_MOST_STACKS = 1 << 15
+#: What it takes to render a traceback and to pickle a namespace, in bytes.
+_RESERVE = 32 << 20
 
 
 def move_up(fd: int) -> int:
@@ -37,9 +45,33 @@ def move_up(fd: int) -> int:
 
 
 def write_stacks_to(fd: int) -> None:
-    """Let faulthandler write there: on a fatal signal, and when it is asked to."""
-    faulthandler.enable(file=fd, all_threads=True)
-    faulthandler.register(STACK_SIGNAL, file=fd, all_threads=True, chain=False)
+    """Let the stack be written there: on a fatal signal, and when the warden asks."""
+    faulthandler.enable(file=fd, all_threads=False)
+    faulthandler.register(STACK_SIGNAL, file=fd, all_threads=False, chain=False)
+    # What follows it at once is to end a wait, and of two signals the first decides whether the wait is resumed.
+    signal.siginterrupt(STACK_SIGNAL, True)
+
+    def write_threads(signum: int, frame: FrameType | None) -> None:
+        with suppress(OSError):  # the code may have closed it
+            os.write(fd, _stacks_of_other_threads()[:_MOST_STACKS].encode("utf-8", "replace"))
+
+    signal.signal(THREADS_SIGNAL, write_threads)
+
+
+def _stacks_of_other_threads() -> str:
+    """Write as faulthandler does."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    lines = []
+    for ident, top in sys._current_frames().items():
+        if ident != threading.get_ident():
+            lines.append(f"Thread 0x{ident:x} [{names.get(ident, '')}] (most recent call first):")
+            frame: FrameType | None = top
+            while frame is not None:
+                code = frame.f_code
+                lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
+                frame = frame.f_back
+            lines.append("")
+    return "\n".join(lines)
 
 
 def buffer_stdio_by_line() -> None:
@@ -51,6 +83,24 @@ def buffer_stdio_by_line() -> None:
     for stream in (sys.__stdout__, sys.__stderr__):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
+
+
+class Reserve:
+    """Address space that is kept from the code, so that what follows a ``MemoryError`` of its own can be reported.
+
+    Where the memory of a process is limited (``ulimit -v``), the code may use it up and end with all of it in its
+    hands. It is never written to, and so costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._kept: mmap.mmap | None = None
+        with suppress(OSError):
+            self._kept = mmap.mmap(-1, _RESERVE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    def release(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
 def flush_stdio() -> None:

@@ -22,6 +22,7 @@ from ipytimeout.child.channel import Channel
 from ipytimeout.child.display import ChildDisplayHook, ChildDisplayPublisher, ChildPayloadManager
 from ipytimeout.child.errors import end_where_the_code_was, explain_refused, text_of
 from ipytimeout.child.interrupts import Interrupts
+from ipytimeout.child.process import Reserve
 from ipytimeout.exceptions import DeadlineInterrupt
 from ipytimeout.wire.messages import Error
 
@@ -104,6 +105,8 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
     refused: dict[str, str]
     #: The exception that was shown last, and how.
     shown: tuple[BaseException, Error] | None
+    #: Memory for showing that there is none.
+    reserve: Reserve | None = None
 
     def __init__(self, *, channel: Channel, interrupts: Interrupts, cell_directory: str, **kwargs: Any) -> None:
         self.channel = channel
@@ -187,6 +190,8 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
                 return
             if self.is_deadline(error):
                 return  # what a deadline shows is for the host to say, and the less is done here the sooner
+            if isinstance(error, MemoryError) and self.reserve is not None:
+                self.reserve.release()
             explain_refused(error, self.refused)
             end_where_the_code_was(error)
         super().showtraceback(exc_tuple, *args, **kwargs)

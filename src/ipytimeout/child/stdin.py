@@ -11,7 +11,8 @@ import os
 import warnings
 from typing import Any
 
-from ipytimeout.child.channel import EXIT_CHANNEL_LOST, Channel
+from ipytimeout.child.channel import Channel
+from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.messages import InputEnded, InputReply, InputRequest
 
 

@@ -21,7 +21,7 @@ from ipytimeout.wire.adapters.packing import ITEM, as_delta
 from ipytimeout.wire.facets import Swap
 from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, staged
-from ipytimeout.wire.streams import CannotRebuild, Reader, collector_paused, plain_reason, warnings_held
+from ipytimeout.wire.streams import FAULTS, CannotRebuild, Reader, collector_paused, plain_reason, warnings_held
 from ipytimeout.wire.table import ObjectTable
 
 __all__ = ["CannotRebuild", "Commit", "prepare"]
@@ -63,7 +63,7 @@ class Commit:
         missing: Any = object()
         # Whatever is replaced lives until the end: no __del__ of the notebook runs in between.
         old = {name: namespace.get(name, missing) for name in self.names}
-        with _interrupts_held(), collector_paused(), warnings_held():
+        with interrupts_held(), collector_paused(), warnings_held():
             done = 0
             try:
                 for swap in self._swaps:
@@ -144,19 +144,27 @@ def _prepare_object(commit: Commit, obj: Any, deltas: list[tuple[str, object]]) 
     try:
         for code, delta in deltas:
             swaps.append(kinds.FACETS[code].swap(obj, delta))
-    except Exception as error:
+    except FAULTS as error:
         commit.left_behind[kinds.describe(obj, commit._namespace)] = plain_reason(error)
     else:
         commit._swaps += swaps
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+def interrupts_held() -> Iterator[None]:
+    """Let an interrupt wait until the block is done.
+
+    A signal mask would not do: it is a thread's own, and in a kernel another thread takes the signal, whose handler
+    then runs in the main thread all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)

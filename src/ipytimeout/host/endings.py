@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipytimeout.exceptions import ChildDied, DeadlineExceeded, ForeignError, RunCancelled, RunError
 from ipytimeout.options import format_duration
-from ipytimeout.outcomes import Ending, Outcome, describe_returncode
+from ipytimeout.outcomes import EXIT_CHANNEL_LOST, Ending, Outcome, describe_returncode
 from ipytimeout.wire.messages import Cause, Changes, Verdict
 
 _UNTOUCHED = "nothing was changed in the notebook (files it wrote and requests it sent are not undone)"
@@ -52,6 +52,8 @@ def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, s
             code = outcome.returncode
             how = "died" if code is None else "was ended by " if code < 0 else "exited with "
             text = f"the child process {how}{describe_returncode(code) if code is not None else ''} {after}{at}"
+            if code == EXIT_CHANNEL_LOST:
+                text += ", as it had closed the connection to the notebook (os.closerange does)"
             last = f"; its last words: {stderr}" if stderr else ""
             error = ChildDied(f"{text}; {_UNTOUCHED}{last}")
             error.returncode = code

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ipytimeout.exceptions import RunError
 from ipytimeout.host import endings, process_state, where
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
-from ipytimeout.host.commit import CannotRebuild, Commit, prepare
+from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay, mark_shown, show_as
@@ -303,11 +303,12 @@ def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
     """Put in place what the run left, and return its value."""
     if ended.commit is None:
         return None
-    ended.commit.apply()
-    learn_sources(shell, ended.sources)
-    if ended.state is not None:
-        apply_state(ended.state)
-    ended.left_behind.update(process_state.take_back(ended.commit.settings))
+    with interrupts_held():  # the names and the state of the process: both or neither
+        ended.commit.apply()
+        learn_sources(shell, ended.sources)
+        if ended.state is not None:
+            apply_state(ended.state)
+        ended.left_behind.update(process_state.take_back(ended.commit.settings))
     return ended.commit.result if ended.commit.has_result else None
 
 

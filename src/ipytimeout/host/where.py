@@ -11,6 +11,7 @@ import ast
 import linecache
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,25 +23,41 @@ Frame: TypeAlias = tuple[str, int, str]
 
 #: Code that stands in a line of the function that is meant; since Python 3.12 most are part of it.
 _NESTED = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
-_THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-f]+.*\(most recent call first\):$")
+#: Of another thread; or else of the one that was asked, or has crashed.
+_THREAD = re.compile(r"^(?:Thread 0x[0-9a-f]+ ?(?:\[(.*)\])?|Current thread 0x.*|Stack).*\(most recent call first\):$")
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def frames_of_dump(text: str) -> list[Frame]:
     """Return the code's own frames of the main thread in what faulthandler wrote last, outermost first."""
-    blocks: list[tuple[bool, list[Frame]]] = []
+    blocks = _blocks(text)
+    # The signal's handler runs in the main thread; in a fatal error it is the thread that has crashed.
+    current = [frames for thread, frames in blocks if thread is None]
+    return own_frames(current[-1] if current else blocks[-1][1] if blocks else [])
+
+
+def threads_of_dump(text: str) -> dict[str, list[Frame]]:
+    """Return the code's own frames of the other threads by their name, outermost first; none of ours."""
+    threads: dict[str, list[Frame]] = {}
+    for thread, frames in _blocks(text):
+        own = own_frames(frames) if thread is not None else []
+        while len(own) > 1 and own[0][0] == threading.__file__:
+            own.pop(0)  # what leads to the function of the thread
+        if thread is not None and own:
+            threads[thread if thread not in threads else f"{thread} ({len(threads) + 1})"] = own
+    return threads
+
+
+def _blocks(text: str) -> list[tuple[str | None, list[Frame]]]:
+    """Split a dump: the name of each other thread, or None, with its frames, outermost first."""
+    blocks: list[tuple[str | None, list[Frame]]] = []
     for line in text.splitlines():
         if match := _THREAD.match(line):
-            blocks.append((match[1] == "Current thread", []))
+            blocks.append((match[1] or "" if line.startswith("Thread") else None, []))
         elif blocks and (match := _FRAME.match(line)):
-            blocks[-1][1].append((match[1], int(match[2]) if match[2] != "???" else 0, match[3]))
-    if not blocks:
-        return []
-    # The signal's handler runs in the main thread, which faulthandler then calls the current one; in a fatal
-    # error the current thread is the one that crashed.
-    current = [frames for is_current, frames in blocks if is_current]
-    return own_frames((current[-1] if current else blocks[-1][1])[::-1])
+            blocks[-1][1].insert(0, (match[1], int(match[2]) if match[2] != "???" else 0, match[3]))
+    return blocks
 
 
 def own_frames(frames: Sequence[Frame]) -> list[Frame]:

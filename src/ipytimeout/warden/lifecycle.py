@@ -41,6 +41,7 @@ class Phase(enum.Enum):
 
 class Action(enum.Enum):
     DUMP_STACK = "have the child write down where it is"
+    DUMP_THREADS = "and where its other threads are"
     RAISE = "raise DeadlineInterrupt in the code"
     INTERRUPT = "send the child SIGINT"
     TELL_STACK = "tell the host where the code is"
@@ -248,7 +249,7 @@ def _where(run: Run, now: float) -> Step:
     # Not once an end is on its way: the stack that is written then is the one to be shown at the end.
     if run.phase is not Phase.RUNNING or run.kill_at != inf or run.answer_at != inf:
         return run, ()
-    return replace(run, answer_at=now + ANSWER_TIME), (Action.DUMP_STACK,)
+    return replace(run, answer_at=now + ANSWER_TIME), (Action.DUMP_STACK, Action.DUMP_THREADS)
 
 
 def _asking(run: Run, waiting: bool, now: float) -> Run:

@@ -127,6 +127,19 @@ def send(pid: int, signum: int) -> None:
         return
 
 
+def send_to_main_thread(pid: int, signum: int) -> None:
+    """Send a signal to a process's first thread, which is where Python's handlers run.
+
+    A signal to the process may be taken by any thread that is not just handling another one: of two sent at once one
+    would go there, and what the main thread waits for would not be interrupted.
+    """
+    tgkill = getattr(_libc, "tgkill", None)
+    if tgkill is None:  # glibc has it since 2.30
+        send(pid, signum)
+    else:
+        tgkill(pid, pid, signum)
+
+
 def freeze(roots: Iterable[int]) -> list[int]:
     """Stop everything below and including ``roots``, until nothing new appears; return all that was found.
 

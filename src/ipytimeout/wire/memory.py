@@ -19,6 +19,7 @@ import sys
 import weakref
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 from ipytimeout.wire.messages import Attached, Buffer
@@ -67,7 +68,10 @@ def share(buffers: Sequence[Buffer]) -> tuple[list[Buffer], list[Filling]]:
     """
     sizes = [memoryview(b).nbytes for b in buffers]
     large = [i for i, size in enumerate(sizes) if size >= THRESHOLD] if available else []
-    fillings = {i: Filling(buffers[i]) for i in sorted(sorted(large, key=lambda i: -sizes[i])[:MOST])}
+    fillings: dict[int, Filling] = {}
+    with suppress(OSError):  # this process may open no more descriptors: the rest goes through the channel
+        for i in sorted(sorted(large, key=lambda i: -sizes[i])[:MOST]):
+            fillings[i] = Filling(buffers[i])
     stand_in = [fillings[i].attached if i in fillings else b for i, b in enumerate(buffers)]
     return cast("list[Buffer]", stand_in), list(fillings.values())
 

@@ -23,6 +23,7 @@ from typing import Final
 from ipytimeout.wire import frames
 from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.streams import (
+    FAULTS,
     OUT_OF_BAND,
     PROTOCOL,
     CannotRebuild,
@@ -40,6 +41,7 @@ __all__ = [
     "CALL",
     "CHANGES",
     "EXCEPTION",
+    "FAULTS",
     "OUT_OF_BAND",
     "RESULT",
     "CannotRebuild",

@@ -14,12 +14,17 @@ import signal
 
 #: Raises ``DeadlineInterrupt`` in the child's main thread.
 DEADLINE_SIGNAL: int
-#: Makes the child's ``faulthandler`` write the stacks of all threads.
+#: Makes the child's ``faulthandler`` write the stack of its main thread, from wherever it is.
 STACK_SIGNAL: int
+#: Makes the child's interpreter write the stacks of the other threads, where it gets to run. Not faulthandler's
+#: business: from a signal handler it may meet a thread that just begins or ends, and crash (one in 2,000).
+THREADS_SIGNAL: int
 
 if hasattr(signal, "SIGRTMAX"):
     DEADLINE_SIGNAL = int(signal.SIGRTMAX) - 5
     STACK_SIGNAL = int(signal.SIGRTMAX) - 6
+    THREADS_SIGNAL = int(signal.SIGRTMAX) - 4
 else:
     DEADLINE_SIGNAL = int(signal.SIGUSR2)
     STACK_SIGNAL = int(signal.SIGUSR1)
+    THREADS_SIGNAL = int(signal.SIGURG)  # which is ignored where nobody wants it

@@ -138,8 +138,12 @@ def warnings_held() -> Iterator[None]:
         yield
 
 
+#: What the user's own code may raise while it is pickled, rebuilt or compared; all but an interrupt.
+FAULTS = (Exception, SystemExit)
+
+
 class _PartFailed(Exception):
-    def __init__(self, name: str, error: Exception) -> None:
+    def __init__(self, name: str, error: BaseException) -> None:
         super().__init__(name)
         self.name = name
         self.error = error
@@ -153,7 +157,7 @@ class Stream:
     buffers: list[Buffer]
     pickler: NamespacePickler
     #: Parts that were left out, each with what went wrong.
-    failed: dict[str, Exception]
+    failed: dict[str, BaseException]
 
 
 #: Makes a pickler for a new stream, from the stream's file and the taker of its large buffers.
@@ -166,7 +170,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
     A part that cannot be pickled is left out. A pickler that failed has a memo nobody can use, so after the first
     failure the other bad parts are found one by one, and the good ones are pickled anew.
     """
-    failed: dict[str, Exception] = {}
+    failed: dict[str, BaseException] = {}
     shared: set[int] = set()
 
     def attempt(wanted: Sequence[tuple[str, object]]) -> Stream:
@@ -192,7 +196,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
 
 
 def _dump_once(
-    parts: Sequence[tuple[str, object]], new_pickler: NewPickler, shared: set[int], failed: dict[str, Exception]
+    parts: Sequence[tuple[str, object]], new_pickler: NewPickler, shared: set[int], failed: dict[str, BaseException]
 ) -> Stream:
     buffers: list[Buffer] = []
 
@@ -209,7 +213,7 @@ def _dump_once(
     for name, value in parts:
         try:
             pickler.dump(value)
-        except Exception as error:
+        except FAULTS as error:
             # Without its traceback, whose frames would keep every temporary object alive.
             raise _PartFailed(name, error.with_traceback(None)) from None
     return Stream(file.getvalue(), buffers, pickler, failed)
@@ -233,7 +237,7 @@ class Reader(pickle.Unpickler):
         """Return the next part. ``name`` is who is to blame when it cannot be rebuilt."""
         try:
             return self.load()
-        except Exception as error:
+        except FAULTS as error:
             raise CannotRebuild(name, plain_reason(error)) from error
 
     def objects(self) -> list[object]:

@@ -178,7 +178,10 @@ class PanelView(SilentView):
 
     def show_stack(self, text: str) -> None:
         if self._widgets is not None:
-            self._widgets.show_stack(stack_as_html(where.frames_of_dump(text), self._numbers))
+            self._widgets.show_stack(
+                stack_as_html(where.frames_of_dump(text), self._numbers)
+                + threads_as_html(where.threads_of_dump(text), self._numbers)
+            )
 
     def conclude(self, line: str) -> None:
         if self._holds_place or self._slot.shown:
@@ -344,6 +347,15 @@ def stack_as_html(frames: Sequence[where.Frame], numbers: Mapping[str, int]) -> 
         if source := linecache.getline(file, line).strip():
             lines.append(f"    {html.escape(source)}")
     return f"<pre>{chr(10).join(lines)}</pre>"
+
+
+def threads_as_html(threads: Mapping[str, Sequence[where.Frame]], numbers: Mapping[str, int]) -> str:
+    """Return the stacks of the other threads, folded: one click away."""
+    if not threads:
+        return ""
+    stacks = [f"<b>{html.escape(name)}</b>{stack_as_html(frames, numbers)}" for name, frames in threads.items()]
+    title = "1 other thread" if len(stacks) == 1 else f"{len(stacks)} other threads"
+    return f"<details><summary>{title}</summary>{''.join(stacks)}</details>"
 
 
 def _short(file: str) -> str:

@@ -1,0 +1,52 @@
+"""The promises "on time" and "without a trace", for everything that code can do against them, in real kernels.
+
+The table is in ``runaways.py``, the judge in ``matrix.py``. The ordinary run has every kind once, with start methods,
+cells and functions, and kernels in turn; with ``-m full`` it is every combination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.kernels.environments import ENVIRONMENTS
+from tests.kernels.harness import Kernel
+from tests.kernels.matrix import FACES, METHODS, TRIALS, Trial, attempt, prepared
+from tests.kernels.runaways import KINDS
+
+_COMBINATIONS = [(method, face, kernel) for kernel in ENVIRONMENTS for face in FACES for method in METHODS]
+
+
+def _in_turn(trial: Trial, kernel: str) -> bool:
+    return _COMBINATIONS[KINDS.index(trial.kind) % len(_COMBINATIONS)] == (trial.method, trial.face, kernel)
+
+
+@pytest.fixture
+def prepared_kernel(kernel: Kernel) -> Kernel:
+    """A kernel that has had one run of each start method: a further one adds nothing for good."""
+    if kernel.pid not in _prepared:
+        _prepared.add(prepared(kernel).pid)
+    return kernel
+
+
+_prepared: set[int] = set()
+
+
+@pytest.mark.parametrize(
+    ("python", "trial"),
+    [
+        pytest.param(kernel, trial, id=f"{kernel}-{trial}", marks=[] if _in_turn(trial, kernel) else pytest.mark.full)
+        for kernel in ENVIRONMENTS
+        for trial in TRIALS
+    ],
+    indirect=["python"],
+)
+def test_a_run_ends_on_time_in_the_right_words_and_without_a_trace(
+    prepared_kernel: Kernel, trial: Trial, tmp_path: Path, measured: Callable[[str], None]
+) -> None:
+    """Control is back in time, nothing of the run is left, the kernel is as it was, and the next run works."""
+    report = attempt(prepared_kernel, trial, tmp_path)
+    measured(f"back after {report.seconds:.3f} s")
+    assert report.faults == []
