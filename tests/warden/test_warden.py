@@ -257,7 +257,7 @@ started(); time.sleep(60)
     program.say(Finish())
     message = program.hear(Gone)
     assert not segment.exists()
-    assert message == Gone([])
+    assert isinstance(message, Gone) and message.ended_processes == []
 
 
 def test_the_warden_is_small(warden: Warden) -> None:
