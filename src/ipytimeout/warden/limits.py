@@ -106,7 +106,7 @@ _ROLLUP = re.compile(rb"^(Pss|Pss_Anon|SwapPss|Private_Hugetlb):\s+(\d+) kB", re
 _MAPPING = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$", re.MULTILINE | re.ASCII)
 _SHARES = re.compile(rb"^(Rss|Pss|Anonymous):\s+(\d+) kB", re.MULTILINE | re.ASCII)
 #: What the kernel calls the memory in which the notebook's arrays came (``wire.memory``).
-_SENT = b"/memfd:ipytimeout (deleted)"
+_SENT = "/memfd:ipytimeout (deleted)"
 
 
 class Meter:
@@ -262,7 +262,7 @@ def parse_mappings(smaps: bytes, devices: frozenset[int]) -> Iterator[tuple[Inod
     for mapping, following in zip(found, [*found[1:], None], strict=True):
         major, minor, inode, path = mapping.groups()
         device = os.makedev(int(major, 16), int(minor, 16))
-        if device not in devices or inode == b"0" or path == _SENT:
+        if device not in devices or inode == b"0" or path == _SENT.encode():
             continue
         figures = smaps[mapping.end() : following.start() if following is not None else len(smaps)]
         shares = {name: int(value) for name, value in _SHARES.findall(figures)}
@@ -316,9 +316,12 @@ class SharedFiles:
                 return
             if not os.lstat(path).st_mode & stat.S_IWUSR:  # it is only read: another's
                 return
+            target = os.readlink(path)
+            if target == _SENT:
+                return
             found[inode] = max(0, file.st_blocks * 512 - self._before.get(inode, 0))
             if file.st_nlink and len(self._named) < _MOST_FILES:
-                self._named[inode] = os.readlink(path)
+                self._named[inode] = target
         except OSError:  # closed meanwhile
             return
 
