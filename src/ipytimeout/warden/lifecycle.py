@@ -27,7 +27,7 @@ from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish,
 REPEAT = 0.25
 #: What a child that is killed without grace gets to write down where it is.
 STACK_TIME = 0.01
-#: What a child that runs on gets to write down where it is, when the user asks.
+#: What a child that runs on gets to write down where it is, when the user asks; and one that is over its limit.
 ANSWER_TIME = 0.05
 
 
@@ -310,9 +310,13 @@ def _too_much_memory(run: Run, cause: Cause, now: float) -> Step:
         case Phase.SENDING | Phase.RETURNING:
             return _give_up(run, cause, now)
         case Phase.RUNNING:
-            kill_at = min(run.kill_at, now + STACK_TIME)
+            # A child that asks for memory is in the system's hands for long, and writes nothing down meanwhile.
+            patience = ANSWER_TIME if cause is Cause.OVER_MEMORY else STACK_TIME
+            kill_at = min(run.kill_at, now + patience)
             run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf, kill_at=kill_at)
             return run, (Action.TELL_BEGUN, Action.DUMP_STACK)
+        case Phase.ENDING if run.cause is cause:
+            return run, ()
         case Phase.ENDING:  # it grows in its grace period, whose cause stays: the rest of that period is cut
             return replace(run, kill_at=min(run.kill_at, now + STACK_TIME)), ()
         case Phase.IDLE | Phase.KILLED | Phase.OVER:
