@@ -21,6 +21,7 @@ from ipytimeout.options import (
     parse_duration,
     parse_line,
 )
+from ipytimeout.sizes import Share
 
 
 def unexpected(expression: str) -> object:
@@ -158,6 +159,8 @@ def test_every_duration_can_be_written(seconds: float) -> None:
         ({"start": ["a"]}, "auto, warm, spawn"),
         ({"discard": "yes"}, "True or False"),
         ({"quiet": 1}, "True or False"),
+        ({"memory": 0}, "--memory: 0 is 0 bytes"),
+        ({"memory": True}, "--memory: not a size: a bool"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -192,6 +195,13 @@ def test_options_are_kept_in_one_form_however_they_are_given() -> None:
         ("--kill-after=2 5", ParsedLine("5", "", kill_after="2")),
         ("--kill-after {a + 1} 5", ParsedLine("5", "", kill_after="{a + 1}")),
         ("-k 5 60", ParsedLine("60", "", kill_after="5")),
+        ("-m 2GB 5", ParsedLine("5", "", memory="2GB")),
+        ("-m2GB 5", ParsedLine("5", "", memory="2GB")),
+        ("-m 2 GB 5 f()", ParsedLine("5", "f()", memory="2GB")),
+        ("-m 512 M 5", ParsedLine("5", "", memory="512M")),
+        ("-m 5000000 5m", ParsedLine("5m", "", memory="5000000")),
+        ("--memory=50% 5", ParsedLine("5", "", memory="50%")),
+        ("--memory {2 * gb} 5", ParsedLine("5", "", memory="{2 * gb}")),
         ("-q 5", ParsedLine("5", "", quiet=True)),
         ("--quiet --discard 5", ParsedLine("5", "", quiet=True, discard=True)),
         ("--keep a,b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
@@ -240,9 +250,10 @@ def test_no_statement_is_ever_changed(statement: str) -> None:
         ("--start fork 5", "not available in this version"),
         *[
             (option, "not available in this version")
-            for option in ("-m 2GB 5", "--memory=2GB 5", "-p 5", "--partial 5", "-b job 5", "--background job 5")
+            for option in ("-p 5", "--partial 5", "-b job 5", "--background job 5")
         ],
-        ("-m2GB 5", "--memory is not available in this version"),
+        ("-m", "lacks its value"),
+        ("-m 2GB --memory 2GB 5", "given twice"),
         ("--max-output 2MB 5", "not available in this version"),
     ],
 )
@@ -264,6 +275,9 @@ def test_a_wrong_option_is_named_and_never_passed_over(line: str, says: str) -> 
         ("-k x 5", "--kill-after: not a duration"),
         ("--keep a --discard 5", "contradict"),
         ("{n}s f()", "not a duration"),
+        ("-m 2 5", "--memory: '2' is 2 bytes, .*did you mean 2GB"),
+        ("-m x 5", "--memory: not a size: 'x'; a size is"),
+        ("-m 120% 5", "--memory: a share is more than 0% and at most 100%"),
     ],
 )
 def test_a_line_with_a_wrong_duration_makes_no_options(line: str, says: str) -> None:
@@ -296,6 +310,12 @@ def test_only_the_duration_is_evaluated(line: str, expression: str, value: objec
 def test_the_grace_period_is_evaluated_too() -> None:
     """An option's own duration may be an expression."""
     assert parse_line("-k {g} 5").options({"g": 3}.__getitem__) == RunOptions(5, kill_after=3)
+
+
+def test_the_limit_of_memory_is_evaluated_too() -> None:
+    """A number of bytes, or text."""
+    assert parse_line("-m {2 * gb} 5").options({"2 * gb": 2e9}.__getitem__).memory == 2_000_000_000
+    assert parse_line("-m $limit 5").options({"limit": "50%"}.__getitem__).memory == Share(50)
 
 
 def test_an_expression_that_fails_is_one_line() -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from ipytimeout.exceptions import DeadlineExceeded
-from ipytimeout.options import DEFAULT_KILL_AFTER, RunOptions, StartMethod, parse_duration, parse_start
+from ipytimeout.options import DEFAULT_KILL_AFTER, RunOptions, StartMethod, parse_duration, parse_memory, parse_start
 from ipytimeout.platforms import refuse_unsupported
 
 P = ParamSpec("P")
@@ -78,6 +78,9 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         Seconds from the moment the function starts, text with units, a ``timedelta``, or ``inf``.
     kill_after
         The grace period in seconds between the interrupt and the kill; ``0`` kills at once.
+    memory
+        End the run, with ``MemoryLimitExceeded``, when it and all it started use more than this together: bytes, text
+        with a unit (``"2GB"``, ``"512MiB"``), or ``"50%"`` of what this container or machine may use.
     default
         Returned at the deadline instead of raising ``DeadlineExceeded``.
     start
@@ -86,7 +89,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
     Raises
     ------
     OptionError
-        A duration or start method is none; nothing has run.
+        A duration, a size or a start method is none; nothing has run.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         timeout: Duration,
         *,
         kill_after: Duration = DEFAULT_KILL_AFTER,
+        memory: float | str | None = None,
         default: Any = _RAISE,
         start: str | StartMethod = StartMethod.AUTO,
     ) -> None:
@@ -101,6 +105,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
             timeout=parse_duration(timeout),
             kill_after=parse_duration(kill_after, allow_zero=True),
             start=parse_start(start),
+            memory=parse_memory(memory),
         )
         self._default = default
 

@@ -51,7 +51,12 @@ class RunCancelled(RunError, CancelledError):
 
 
 class MemoryLimitExceeded(RunError, MemoryError):
-    """The run and its descendants together used more memory than they were allowed."""
+    """The run and its descendants together used more memory than they were allowed, or than there was."""
+
+    #: How many bytes they were seen to use.
+    peak: int | None = None
+    #: How many they were allowed; where no limit was set, how many this container, or this machine, may use in all.
+    limit: int | None = None
 
 
 class ChildDied(RunError):

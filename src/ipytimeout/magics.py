@@ -38,6 +38,9 @@ Examples
     %%timeout 5
     total = slow_sum(rows)            # ended after 5 seconds, with the notebook as it was
 
+    %%timeout --memory 2GB inf
+    table = big.merge(bigger)         # ended when it uses more than 2 GB
+
     %%timeout --kill-after 10 --keep model {60 * minutes}
     model.fit(X, y)
 
@@ -50,6 +53,11 @@ def argument_parser() -> MagicArgumentParser:
     parser = MagicArgumentParser("timeout", description=_DESCRIPTION, epilog=_EXAMPLES)  # type: ignore[no-untyped-call]
     for names, help_text, metavar in (
         (("-k", "--kill-after"), "the grace period: from the interrupt to the kill; default 1 s", "DURATION"),
+        (
+            ("-m", "--memory"),
+            "end it when it and all it started use more than this together: 2GB, 512MiB, 50%% of what there is",
+            "SIZE",
+        ),
         (("-q", "--quiet"), "no panel and no summary", None),
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ipytimeout.sizes import UNIT, Share, parse_size
+
 #: The grace period when none is given, in seconds.
 DEFAULT_KILL_AFTER = 1.0
 
@@ -111,15 +113,6 @@ def format_duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
-def format_size(size: float) -> str:
-    """Write a number of bytes for people: ``"512 B"``, ``"1.2 GB"``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
-
-
 # ---------------------------------------------------------------- options
 
 
@@ -147,6 +140,14 @@ def parse_start(method: object) -> StartMethod:
         raise OptionError(f"no start method: {_shown(method)}; use one of: {known}") from None
 
 
+def parse_memory(size: object) -> int | Share | None:
+    """Read a limit of memory, as ``sizes.parse_size`` does; ``None`` is no limit."""
+    try:
+        return None if size is None else parse_size(size)
+    except ValueError as error:
+        raise OptionError(f"--memory: {error}") from None
+
+
 def parse_names(names: object, *, option: str, all_allowed: bool = False) -> tuple[str, ...]:
     """Read names of variables: ``"a, b"``, or a sequence of names. ``option`` is what a mistake is blamed on."""
     if isinstance(names, str):
@@ -167,8 +168,8 @@ def parse_names(names: object, *, option: str, all_allowed: bool = False) -> tup
 class RunOptions:
     """What one run is told. Frozen: options are never changed while it runs.
 
-    Durations, names and the start method may be given in every form that ``parse_duration``, ``parse_names`` and
-    ``parse_start`` read; they are kept in the declared one.
+    Durations, sizes, names and the start method may be given in every form that ``parse_duration``, ``parse_memory``,
+    ``parse_names`` and ``parse_start`` read; they are kept in the declared one.
 
     Raises
     ------
@@ -189,6 +190,8 @@ class RunOptions:
     start: StartMethod = StartMethod.AUTO
     #: No panel and no summary.
     quiet: bool = False
+    #: How many bytes the run and its descendants may use together, or which share of what there is; ``None``: no limit.
+    memory: int | Share | None = None
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -201,6 +204,7 @@ class RunOptions:
             raise OptionError(f"--kill-after: {error}") from None
         if math.isinf(self.kill_after):
             raise OptionError("--kill-after cannot be inf: the run must end some day; for example --kill-after 10")
+        put("memory", parse_memory(self.memory))
         if self.keep is not None:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
@@ -229,6 +233,7 @@ class ParsedLine:
     with_names: tuple[str, ...] = ()
     start: StartMethod = StartMethod.AUTO
     quiet: bool = False
+    memory: str | None = None
     help: bool = False
 
     def options(self, evaluate: Callable[[str], object]) -> RunOptions:
@@ -249,6 +254,7 @@ class ParsedLine:
             with_names=self.with_names,
             start=self.start,
             quiet=self.quiet,
+            memory=None if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
         )
 
 
@@ -257,11 +263,13 @@ _FLAGS = {"-q": "quiet", "--quiet": "quiet", "--discard": "discard", "-h": "help
 _VALUES = {
     "-k": "kill_after",
     "--kill-after": "kill_after",
+    "-m": "memory",
+    "--memory": "memory",
     "--keep": "keep",
     "--with": "with_names",
     "--start": "start",
 }
-_LATER = {"-m": "--memory", "-p": "--partial", "-b": "--background", "--max-output": "--max-output"}
+_LATER = {"-p": "--partial", "-b": "--background", "--max-output": "--max-output"}
 _LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
@@ -351,7 +359,12 @@ def _value(option: str, rest: str) -> tuple[str, str]:
         raise OptionError(f"{option} lacks its value")
     if option in ("--keep", "--with"):
         return _names_text("", rest)
-    return _token(rest)
+    value, rest = _token(rest)
+    if option in ("-m", "--memory") and value[-1].isdigit():
+        unit, behind = _token(rest)
+        if unit and UNIT.fullmatch(unit):  # "2 GB", as people write it
+            return value + unit, behind
+    return value, rest
 
 
 def _names_text(value: str, rest: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import signal
 from dataclasses import dataclass
+from math import inf
 
 #: What a child exits with when its connection to the host is gone, and when our own code in it fails.
 EXIT_CHANNEL_LOST, EXIT_BROKEN = 70, 71
@@ -37,6 +38,12 @@ class Outcome:
     returncode: int | None = None
     #: Processes that the run had left behind and that were ended: one text each.
     ended_processes: tuple[str, ...] = ()
+    #: The most memory that the run was seen to use, in bytes; 0 where that is not known.
+    peak: int = 0
+    #: How many bytes it was allowed, or could have; may be infinite.
+    memory_limit: float = inf
+    #: Seconds of CPU time of its process, and of those that it has waited for.
+    cpu: float = 0.0
 
 
 def describe_returncode(returncode: int) -> str:

@@ -6,11 +6,11 @@ import pickle
 
 import pytest
 
-from ipytimeout.exceptions import ChildDied, DeadlineExceeded, ForeignError, RunCancelled, RunError
+from ipytimeout.exceptions import ChildDied, DeadlineExceeded, ForeignError, MemoryLimitExceeded, RunCancelled, RunError
 from ipytimeout.host import endings
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.outcomes import Ending, Outcome
-from ipytimeout.wire.messages import Cause, Changes, Error, Verdict
+from ipytimeout.wire.messages import Cause, Changes, Error, Gone, Verdict
 
 
 def changes(success: bool = True, interrupted: bool = False, deadline_interrupt: bool = False) -> Changes:
@@ -28,18 +28,20 @@ def changes(success: bool = True, interrupted: bool = False, deadline_interrupt:
         ("stalled", None, Ending.TIMED_OUT),
         ("cancelled", changes(success=False), Ending.CANCELLED),
         ("interrupted", None, Ending.INTERRUPTED),
+        ("over memory", None, Ending.OVER_MEMORY),
+        ("out of memory", changes(), Ending.OVER_MEMORY),
         ("died", None, Ending.DIED),
         ("died", changes(), Ending.DIED),
     ],
 )
 def test_the_verdict_decides_and_then_the_report(cause: str, report: Changes | None, ending: Ending) -> None:
     """Code that swallowed the deadline and reports success is timed out all the same."""
-    assert endings.outcome_of(Verdict(cause, 1.0, None, ""), report, 5.0, []).ending is ending
+    assert endings.outcome_of(Verdict(cause, 1.0, None, ""), report, 5.0, Gone([])).ending is ending
 
 
-def error(cause: Cause, returncode: int | None = None, **options: object) -> BaseException:
-    verdict = Verdict(cause.value, 1.5, returncode, "")
-    outcome = endings.outcome_of(verdict, None, 5.0, [])
+def error(cause: Cause, returncode: int | None = None, *, oom_killed: bool = False, **options: object) -> BaseException:
+    verdict = Verdict(cause.value, 1.5, returncode, "", oom_killed)
+    outcome = endings.outcome_of(verdict, None, 5.0, Gone([], 2_100_000_000, 1.0), 2e9)
     settings = {"running": True, "place": "in f(), line 3", "stderr": "", **options}
     return endings.error_of(outcome, verdict, **settings)  # type: ignore[arg-type]
 
@@ -51,6 +53,13 @@ def error(cause: Cause, returncode: int | None = None, **options: object) -> Bas
         (Cause.STALLED, None, DeadlineExceeded, "bringing the results back made no progress for 10 s"),
         (Cause.CANCELLED, None, RunCancelled, "cancelled after 1.5 s in f(), line 3"),
         (Cause.INTERRUPTED, None, KeyboardInterrupt, "took no effect"),
+        (
+            Cause.OVER_MEMORY,
+            None,
+            MemoryLimitExceeded,
+            "used 2.1 GB of memory, and 2 GB were allowed, after 1.5 s in f()",
+        ),
+        (Cause.OUT_OF_MEMORY, None, MemoryLimitExceeded, "almost nothing was left of the 2 GB of memory"),
         (Cause.DIED, -11, ChildDied, "SIGSEGV"),
         (Cause.DIED, 3, ChildDied, "exit code 3"),
         (Cause.DIED, None, ChildDied, "died"),
@@ -68,6 +77,25 @@ def test_a_death_comes_with_its_last_words_and_its_code() -> None:
     raised = error(Cause.DIED, 3, stderr="out of cheese")
     assert isinstance(raised, ChildDied)
     assert "out of cheese" in str(raised) and raised.returncode == 3
+
+
+def test_a_run_that_the_system_killed_for_want_of_memory_says_so() -> None:
+    assert "because there was no memory left" in str(error(Cause.DIED, -9, oom_killed=True))
+    assert "memory" not in str(error(Cause.DIED, -9))
+
+
+@pytest.mark.parametrize("cause", [Cause.OVER_MEMORY, Cause.OUT_OF_MEMORY])
+def test_a_run_over_memory_says_peak_limit_and_what_to_do_and_keeps_them_when_it_is_pickled(cause: Cause) -> None:
+    raised = pickle.loads(pickle.dumps(error(cause)))
+    assert isinstance(raised, MemoryError) and isinstance(raised, MemoryLimitExceeded)
+    assert (raised.peak, raised.limit) == (2_100_000_000, 2_000_000_000)
+    assert "give" in str(raised) and "\n" not in str(raised)
+
+
+def test_the_summary_of_a_run_over_memory_has_peak_and_limit() -> None:
+    outcome = Outcome(Ending.OVER_MEMORY, 2.12, 5.0, peak=2_100_000_000, memory_limit=2e9)
+    line = summary_line(outcome, "in f(), line 3")
+    assert line.startswith("✗ over memory after 2.1 s of 5 s: 2.1 GB of 2 GB in f(), line 3 — nothing was changed")
 
 
 def test_every_error_pickles_with_its_attributes() -> None:

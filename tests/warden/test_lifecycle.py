@@ -20,6 +20,7 @@ from ipytimeout.warden.lifecycle import (
     Phase,
     Run,
     Tick,
+    TooMuchMemory,
     TreeGone,
     step,
     wake,
@@ -169,7 +170,44 @@ def test_no_timeout_means_no_deadline() -> None:
     assert run.phase is Phase.RUNNING and log == []
 
 
+OVER = TooMuchMemory(Cause.OVER_MEMORY)
+
+
+def test_a_run_that_uses_too_much_memory_is_killed_without_an_interrupt_once_its_stack_is_written() -> None:
+    run, log = play(1.0, OVER, OVER, 5.0)
+    assert run.cause is Cause.OVER_MEMORY
+    assert log == [
+        (1.0, Action.TELL_BEGUN),
+        (1.0, Action.DUMP_STACK),
+        *[(1.0 + ANSWER_TIME, a) for a in (Action.TELL_BEGUN, Action.KILL_TREE, Action.JUDGE)],
+    ]
+
+
+def test_code_that_ends_at_the_very_moment_it_is_over_memory_brings_nothing_back() -> None:
+    """Nor does it with --partial, which is for the deadline and for Cancel."""
+    for partial in (False, True):
+        run, log = play(1.0, OVER, CodeEnded(), 1.0, arm=Arm(5.0, 1.0, 10.0, partial))
+        assert run.cause is Cause.OVER_MEMORY
+        assert Action.KILL_TREE in actions(log)
+
+
+def test_a_run_that_grows_too_large_in_its_grace_period_loses_the_rest_of_that_but_keeps_its_cause() -> None:
+    run, log = play(5.1, OVER, 5.0)
+    assert run.cause is Cause.TIMED_OUT
+    assert [t for t, a in log if a is Action.KILL_TREE] == [pytest.approx(5.1 + STACK_TIME)]
+
+
+@pytest.mark.parametrize("begun", [(), (CodeStarted(), CodeEnded())], ids=["sending", "returning"])
+def test_when_memory_runs_out_while_names_are_on_their_way_the_run_is_given_up(begun: tuple[Event, ...]) -> None:
+    run, _ = step(Run(), ARM, 0.0)
+    for event in begun:
+        run, _ = step(run, event, 1.0)
+    run, done = step(run, TooMuchMemory(Cause.OUT_OF_MEMORY), 2.0)
+    assert run.cause is Cause.OUT_OF_MEMORY and Action.KILL_TREE in done
+
+
 EVENTS: list[Event | float] = [
+    OVER,
     Interrupt(),
     Cancel(),
     Extend(1.0),
@@ -231,4 +269,8 @@ def test_the_laws_hold_for_every_sequence_of_four_events(grace: float, partial: 
         begun = next((t for t, a in log if a is Action.TELL_BEGUN), None)
         if begun is not None and not partial:
             killed = next((t for t, a in log if a is Action.KILL_TREE), inf)
-            assert killed <= begun + max(grace, STACK_TIME) + 1e-9, (events, log)
+            patience = ANSWER_TIME if run.cause is Cause.OVER_MEMORY else STACK_TIME
+            assert killed <= begun + max(grace, patience) + 1e-9, (events, log)
+        if begun is not None and run.cause is Cause.OVER_MEMORY:
+            killed = next((t for t, a in log if a is Action.KILL_TREE), inf)
+            assert killed <= begun + ANSWER_TIME + 1e-9 and Action.RAISE not in names, (events, log)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ipytimeout.host.launch import warden as warden_module
 from ipytimeout.host.launch.warden import Warden
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Arm, Cancel, EndBegun, Finish, Gone, Message, Start, Started, Verdict
+from ipytimeout.wire.messages import Arm, Cancel, EndBegun, Finish, Gone, Message, Start, Started, Usage, Verdict
 
 #: Much more than it takes, on a machine that does other things too.
 SLACK = 1.0
@@ -257,7 +258,7 @@ started(); time.sleep(60)
     program.say(Finish())
     message = program.hear(Gone)
     assert not segment.exists()
-    assert message == Gone([])
+    assert isinstance(message, Gone) and message.ended_processes == []
 
 
 def test_the_warden_is_small(warden: Warden) -> None:
@@ -295,6 +296,164 @@ time.sleep(60)
     with open(f"/proc/{warden.pid}/task/{warden.pid}/children") as file:
         left = [int(pid) for pid in file.read().split()]
     assert all(gone(pid, 5.0) for pid in left)
+
+
+#: Programs that go on taking memory until they have 300 MB: 10 MB at a time, each written to.
+GROWING = """
+import mmap, subprocess
+def shared():
+    file = os.memfd_create("x")
+    while True: yield os.write(file, bytes(10**7))
+def private():
+    while True: yield bytearray(b"x") * 10**7
+def grow(parts, most=30):
+    kept = []
+    for part in parts:
+        kept.append(part)
+        if len(kept) == most: time.sleep(60)
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "grow(private())",
+        "grow(shared())",
+        "x = bytearray(b'x') * 300_000_000; time.sleep(60)",
+        (
+            "x = [subprocess.Popen([sys.executable, '-Sc', 'x = bytearray(b\"x\") * 10**8; input()'],"
+            " stdin=subprocess.PIPE) for _ in range(3)]; time.sleep(60)"
+        ),
+    ],
+    ids=["grows", "grows in shared memory", "takes it at once", "has its children take it"],
+)
+def test_a_run_ends_when_it_uses_more_than_it_may_that(warden: Warden, code: str) -> None:
+    program = Program(warden, GROWING + "started(); " + code)
+    program.say(Arm(60.0, 10.0, 60.0, False, memory=200e6))
+    verdict, gone_ = program.hear(Verdict), program.hear(Gone)
+    assert isinstance(verdict, Verdict) and verdict.cause == "over memory"
+    assert verdict.elapsed < 20
+    assert isinstance(gone_, Gone) and 200e6 < gone_.peak < 330e6
+    assert gone(program.pid, 0.1)
+
+
+def test_a_run_may_use_what_it_is_allowed_and_its_peak_and_cpu_time_are_told(warden: Warden) -> None:
+    """``untouched`` is more than the limit, and nothing of it is used."""
+    program = Program(
+        warden,
+        GROWING + "started(); untouched = mmap.mmap(-1, 10**9, flags=mmap.MAP_PRIVATE)\n"
+        "x = bytearray(b'x') * 100_000_000\nfor _ in range(3_000_000): pass\ntime.sleep(0.4); del x; ended(); time.sleep(60)",
+    )
+    program.say(Arm(60.0, 0.1, 60.0, False, memory=200e6, tell_usage=True))
+    verdict, usage = program.hear(Verdict), program.hear(Usage)
+    assert isinstance(verdict, Verdict) and verdict.cause == ""
+    assert isinstance(usage, Usage) and usage.used > 0
+    program.say(Finish())
+    end = program.hear(Gone)
+    assert isinstance(end, Gone)
+    assert 100e6 < end.peak < 130e6 and 0.02 < end.cpu < 10
+
+
+def test_the_host_is_told_of_memory_only_where_it_wants_to_be(warden: Warden) -> None:
+    program = Program(warden, "started(); x = bytearray(b'x') * 10**8; time.sleep(0.7); ended(); time.sleep(60)")
+    program.say(Arm(60.0, 0.1, 60.0, False))
+    program.hear(Verdict)
+    program.say(Finish())
+    program.hear(Gone)
+    assert not any(isinstance(message, Usage) for message in program.messages)
+
+
+def test_the_short_time_between_vfork_and_exec_is_not_taken_for_twice_the_memory(warden: Warden) -> None:
+    """A process that starts others, one after the other, and uses more than half of what it may."""
+    code = """
+x = bytearray(b"x") * 120_000_000
+started()
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    # Not to be found: the child looks through many directories before it gives up.
+    try: subprocess.run(["no-such-program"], env={"PATH": "/none:" * 2000})
+    except OSError: pass
+ended()
+time.sleep(60)
+"""
+    program = Program(warden, GROWING + code)
+    program.say(Arm(60.0, 0.1, 60.0, False, memory=200e6))
+    verdict = program.hear(Verdict)
+    assert isinstance(verdict, Verdict) and verdict.cause == "", verdict
+    program.say(Finish())
+    end = program.hear(Gone)
+    assert isinstance(end, Gone) and end.peak < 200e6
+
+
+class Machine:
+    """Made-up files of the kernel, for a warden that believes them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "self").mkdir(parents=True)
+        (folder / "self/cgroup").write_text("0::/\n")
+        (folder / "memory.max").write_text("max\n")
+        self.has(1000)
+        self.has_killed(0)
+
+    def has(self, megabytes: int) -> None:
+        """So much is left of 1 GB."""
+        self._write("meminfo", f"MemTotal: 1000000 kB\nMemAvailable: {megabytes * 1000} kB\n")
+
+    def has_killed(self, count: int) -> None:
+        self._write("memory.events", f"oom 9\noom_kill {count}\n")
+
+    def _write(self, name: str, text: str) -> None:
+        new = self._folder / "new"
+        new.write_text(text)
+        new.rename(self._folder / name)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    folder = tmp_path / "machine"
+    machine = Machine(folder)
+    reserve = f"limits.Reserve.__init__.__defaults__ = ({str(folder)!r}, {str(folder)!r})"
+    boot = f"import sys; sys.path.append(sys.argv[1]); from ipytimeout.warden import limits, main; {reserve}; "
+    monkeypatch.setattr(warden_module, "_BOOT", boot + "main.main(int(sys.argv[2]), int(sys.argv[3]))")
+    return machine
+
+
+def test_when_memory_runs_out_the_largest_run_goes_and_no_other(machine: Machine) -> None:
+    """Before the kernel's own choice, which in some containers is everything."""
+    warden = Warden()
+    small, large = (Program(warden, GROWING + f"started(); grow(private(), {most})") for most in (2, 15))
+    for program in (small, large):
+        program.say(Arm(60.0, 10.0, 60.0, False, tell_usage=True))
+    until = time.monotonic() + 20
+    while not any(isinstance(m, Usage) and m.used > 140e6 for m in large.messages):
+        assert time.monotonic() < until
+        large.messages = [m for m in large.messages if not isinstance(m, Usage)]
+        large.hear(Usage)
+    begin = time.monotonic()
+    machine.has(20)
+    verdict, end = large.hear(Verdict), large.hear(Gone)
+    assert isinstance(verdict, Verdict) and verdict.cause == "out of memory"
+    assert isinstance(end, Gone) and end.peak > 140e6
+    assert time.monotonic() - begin < 0.5 + SLACK
+    assert not gone(small.pid, 1.5), "its end would not help"
+    warden.close()
+
+
+def test_a_child_that_the_kernel_killed_for_want_of_memory_is_told_from_one_that_somebody_killed(
+    machine: Machine,
+) -> None:
+    warden = Warden()
+    for kills in (0, 1):
+        program = Program(warden, "started(); time.sleep(60)")
+        program.say(Arm(60.0, 10.0, 60.0, False))
+        time.sleep(0.1)  # the warden reads the count when it hears of the run
+        machine.has_killed(kills)
+        os.kill(program.pid, signal.SIGKILL)
+        verdict = program.hear(Verdict)
+        assert isinstance(verdict, Verdict) and (verdict.cause, verdict.oom_killed) == ("died", bool(kills))
+    warden.close()
 
 
 def test_a_message_and_the_start_of_the_code_at_the_same_moment_are_both_heard(warden: Warden) -> None:

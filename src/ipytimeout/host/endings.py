@@ -5,16 +5,29 @@ Law of the file: the texts say what happened, to what, and what to do next.
 
 from __future__ import annotations
 
-from ipytimeout.exceptions import ChildDied, DeadlineExceeded, ForeignError, RunCancelled, RunError
+from math import inf
+
+from ipytimeout.exceptions import (
+    ChildDied,
+    DeadlineExceeded,
+    ForeignError,
+    MemoryLimitExceeded,
+    RunCancelled,
+    RunError,
+)
 from ipytimeout.options import format_duration
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST, Ending, Outcome, describe_returncode
-from ipytimeout.wire.messages import Cause, Changes, Verdict
+from ipytimeout.sizes import format_size
+from ipytimeout.wire.messages import Cause, Changes, Gone, Verdict
 
 _UNTOUCHED = "nothing was changed in the notebook (files it wrote and requests it sent are not undone)"
 
 
-def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, ended_processes: list[str]) -> Outcome:
-    """Decide how a run ended. ``changes`` count only when the code ended by itself."""
+def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, gone: Gone, memory: float = inf) -> Outcome:
+    """Decide how a run ended. ``changes`` count only when the code ended by itself.
+
+    ``memory``: how many bytes the run was allowed; one that was ended for want of memory, how many there are.
+    """
     match verdict.cause:
         case "":
             assert changes is not None
@@ -28,9 +41,12 @@ def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, ended_
             ending = Ending.CANCELLED
         case Cause.INTERRUPTED.value:
             ending = Ending.INTERRUPTED
+        case Cause.OVER_MEMORY.value | Cause.OUT_OF_MEMORY.value:
+            ending = Ending.OVER_MEMORY
         case _:
             ending = Ending.DIED
-    return Outcome(ending, verdict.elapsed, timeout, verdict.returncode, tuple(ended_processes))
+    ended = tuple(gone.ended_processes)
+    return Outcome(ending, verdict.elapsed, timeout, verdict.returncode, ended, gone.peak, memory, gone.cpu)
 
 
 def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, stderr: str) -> BaseException:
@@ -48,16 +64,33 @@ def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, s
         case Ending.INTERRUPTED:
             why = f"the interrupt took no effect{at} and the run was killed {after}" if running else "interrupted"
             return KeyboardInterrupt(f"{why}; {_UNTOUCHED}")
+        case Ending.OVER_MEMORY:
+            return _over_memory(outcome, verdict, f"{after}{at}")
         case _:
             code = outcome.returncode
             how = "died" if code is None else "was ended by " if code < 0 else "exited with "
             text = f"the child process {how}{describe_returncode(code) if code is not None else ''} {after}{at}"
             if code == EXIT_CHANNEL_LOST:
                 text += ", as it had closed the connection to the notebook (os.closerange does)"
+            if verdict.oom_killed:
+                text += ": the system killed it because there was no memory left"
             last = f"; its last words: {stderr}" if stderr else ""
             error = ChildDied(f"{text}; {_UNTOUCHED}{last}")
             error.returncode = code
             return error
+
+
+def _over_memory(outcome: Outcome, verdict: Verdict, when: str) -> MemoryLimitExceeded:
+    peak, limit = format_size(outcome.peak), format_size(outcome.memory_limit)
+    if verdict.cause == Cause.OVER_MEMORY.value:
+        text = f"used {peak} of memory, and {limit} were allowed, {when}"
+        advice = "give it more (--memory, memory=), or less to do at once"
+    else:
+        text = f"almost nothing was left of the {limit} of memory that there are, and this run used {peak}, {when}"
+        advice = "free what the notebook does not need (del), or give the code less to do at once"
+    error = MemoryLimitExceeded(f"{text}; {_UNTOUCHED}; {advice}")
+    error.peak, error.limit = outcome.peak, None if outcome.memory_limit == inf else int(outcome.memory_limit)
+    return error
 
 
 def foreign_error(changes: Changes, reason: str) -> ForeignError:

@@ -1,22 +1,18 @@
-"""How much memory is left, here and in this container. In the user's process.
-
-Law of the file: what cannot be found out counts as enough: a copy is refused only on evidence.
-"""
+"""Whether a run fits: a copy that does not is refused, and a limit is made a number. In the user's process."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from pathlib import Path
+import sys
+from math import inf
 
-from ipytimeout.options import format_size
-
-_CGROUP = Path("/sys/fs/cgroup")
+from ipytimeout.options import OptionError
+from ipytimeout.sizes import Share, format_size
+from ipytimeout.wire.room import Bounds
 
 
 def refuse_without_room(size: int) -> None:
     """Raise ``MemoryError`` before a copy of ``size`` bytes that does not fit into what is left."""
-    left = room()
+    left = Bounds().left()
     if size > left:
         raise MemoryError(
             f"the code needs {format_size(size)} of arrays, which go to its process as a copy, and there are only "
@@ -24,49 +20,26 @@ def refuse_without_room(size: int) -> None:
         )
 
 
-def room(proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> float:
-    """Return how many bytes can still be used: the least of what the machine and each enclosing cgroup allow."""
-    return min([_of_machine(proc), *_of_cgroups(proc, cgroup)])
+def total() -> float:
+    """Return how many bytes may be used in all; infinite where nobody knows."""
+    return Bounds().total
 
 
-def _of_machine(proc: Path) -> float:
-    try:
-        for line in (proc / "meminfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "MemAvailable":
-                return int(value.split()[0]) * 1024
-    except (OSError, ValueError):
-        return math.inf
-    return math.inf
+def limit_in_bytes(memory: int | Share | None) -> float:
+    """Return how many bytes a run may use: a share is of what this container, or this machine, may use.
 
-
-def _of_cgroups(proc: Path, root: Path) -> Iterator[float]:
-    """Yield what each cgroup above this process leaves, version 2 then 1: limit less use, cache not counted."""
-    try:
-        lines = (proc / "self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            yield from _left(root, path, "memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            yield from _left(
-                root / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-            )
-
-
-def _left(root: Path, path: str, limit: str, usage: str, cache: str) -> Iterator[float]:
-    # In a container the path may be the host's: then only the root is there, and it is the container's own.
-    parts = [p for p in path.split("/") if p]
-    for depth in range(len(parts), -1, -1):
-        folder = root.joinpath(*parts[:depth])
-        try:
-            most = (folder / limit).read_text().strip()
-            if most == "max":
-                continue
-            used = int((folder / usage).read_text())
-            statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            yield max(0, int(most) - used + int(statistics.get(cache, 0)))
-        except (OSError, ValueError):
-            continue
+    Raises
+    ------
+    OptionError
+        Where memory cannot be measured, or nobody knows how much there is.
+    """
+    if memory is None:
+        return inf
+    if sys.platform != "linux":
+        raise OptionError("--memory needs Linux, which tells how much memory a process uses; leave it out here")
+    if isinstance(memory, int):
+        return memory
+    there_are = total()
+    if there_are == inf:
+        raise OptionError(f"--memory {memory}: it is not known how much there is; write a size, as in --memory 2GB")
+    return there_are * memory.percent / 100

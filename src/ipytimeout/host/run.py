@@ -20,7 +20,7 @@ from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepa
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay, mark_shown, show_as
-from ipytimeout.host.room import refuse_without_room
+from ipytimeout.host.room import limit_in_bytes, refuse_without_room, total
 from ipytimeout.host.settle import (
     cell_filename,
     cell_number,
@@ -32,10 +32,11 @@ from ipytimeout.host.settle import (
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
 from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
-from ipytimeout.options import RunOptions, StartMethod, format_size
+from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Outcome
+from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
-from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
+from ipytimeout.wire.messages import Arm, Call, Cause, DisplayData, Execute, Finish, ProcessState, Resend
 from ipytimeout.wire.pickling import CALL, EXCEPTION, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
 
@@ -198,6 +199,7 @@ def _run_once(
     shell: InteractiveShell | None,
     view: SilentView,
 ) -> Ended:
+    memory = limit_in_bytes(options.memory)
     settle = settle_like_here(shell)
     launcher = get_launcher(options.start)
     relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
@@ -211,7 +213,9 @@ def _run_once(
         view.listening(),
     ):
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
-        child.tell_warden(Arm(options.timeout, options.kill_after, endings.stall_limit(options.timeout), partial=False))
+        run.state.may_use(memory)
+        stall = endings.stall_limit(options.timeout)
+        child.tell_warden(Arm(options.timeout, options.kill_after, stall, False, memory, view.shows_memory))
         child.send(message)
         run.until(lambda: run.verdict is not None or (run.changes is not None and not run.running))
         if run.changes is not None and not run.running:
@@ -222,7 +226,7 @@ def _run_once(
         child.tell_warden(Finish())
         run.finish()
     launcher.prepare(settle)
-    ended = _conclude(run, commit, unbuilt, shell, is_cell=isinstance(message, Execute))
+    ended = _conclude(run, commit, unbuilt, shell, memory, is_cell=isinstance(message, Execute))
     ended.left_behind.update(titles({**dump.refused, **message.refused}))
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
@@ -250,6 +254,7 @@ def _conclude(
     commit: Commit | None,
     unbuilt: dict[str, str],
     shell: InteractiveShell | None,
+    memory: float,
     *,
     is_cell: bool,
 ) -> Ended:
@@ -257,7 +262,9 @@ def _conclude(
     numbers = cell_numbers(shell)
     assert run.verdict is not None and run.gone is not None
     verdict, changes = run.verdict, run.changes
-    outcome = endings.outcome_of(verdict, changes, run.timeout, run.gone.ended_processes)
+    if verdict.cause == Cause.OUT_OF_MEMORY.value:
+        memory = total()
+    outcome = endings.outcome_of(verdict, changes, run.timeout, run.gone, memory)
     frames = [(file, line, name) for file, line, name in changes.frames] if changes is not None else []
     if not frames:
         frames = where.frames_of_dump(verdict.stack)

@@ -40,6 +40,7 @@ from ipytimeout.wire.messages import (
     Stack,
     Started,
     Stream,
+    Usage,
     Verdict,
 )
 
@@ -79,6 +80,10 @@ class View(Protocol):
     @property
     def waiter(self) -> Waiter | None:
         """What is to be used to wait; None: a plain wait for the run."""
+
+    @property
+    def shows_memory(self) -> bool:
+        """Whether to be told how much memory the run uses."""
 
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         """Show this run from now on, and hand the user's wishes to its warden."""
@@ -193,6 +198,8 @@ class Supervision:
             case Extended(timeout):
                 self.timeout = timeout
                 self.state.may_run(timeout)
+            case Usage(used):
+                self.state.uses(used)
             case Stack(text):
                 self._view.show_stack(text)
             case Verdict(_, elapsed):

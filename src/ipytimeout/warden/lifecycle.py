@@ -2,9 +2,11 @@
 
 Runs in the warden. The laws:
 
-1. The first of *the code ended*, *deadline*, *Cancel*, *stall*, *death* decides the cause, once.
+1. The first of *the code ended*, *deadline*, *Cancel*, *stall*, *too much memory*, *death* decides the cause, once.
    A kernel interrupt is no cause as long as the code may still obey it; it is one when it had to be enforced.
-2. From the moment there is a cause, the tree is killed after the grace period at most, whatever happens.
+2. From the moment there is a cause, the tree is killed after the grace period at most, whatever happens. There is no
+   grace period for a run that uses too much memory: code that is interrupted first may go on growing, in a
+   ``finally``, or because it holds the interpreter's lock, and what grows may cost the kernel its life.
 3. ``Judge`` tells the host that the code runs no more. It may come a second time when something goes wrong
    on the way back, and the last one counts.
 4. Nothing is sent to a child that has exited, and nothing follows ``KILL_TREE`` but ``JUDGE`` and ``TELL_GONE``.
@@ -25,7 +27,7 @@ from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish,
 REPEAT = 0.25
 #: What a child that is killed without grace gets to write down where it is.
 STACK_TIME = 0.01
-#: What a child that runs on gets to write down where it is, when the user asks.
+#: What a child that runs on gets to write down where it is, when the user asks; and one that is over its limit.
 ANSWER_TIME = 0.05
 
 
@@ -68,6 +70,13 @@ class ChildExited:
 
 
 @dataclass(frozen=True, slots=True)
+class TooMuchMemory:
+    """The run uses more than it may (``Cause.OVER_MEMORY``), or than there is (``Cause.OUT_OF_MEMORY``)."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class HostGone:
     pass
 
@@ -94,6 +103,7 @@ Event: TypeAlias = (
     | CodeStarted
     | CodeEnded
     | ChildExited
+    | TooMuchMemory
     | HostGone
     | TreeGone
     | Tick
@@ -181,6 +191,8 @@ def step(run: Run, event: Event, now: float) -> Step:
             return _interrupt(run, now)
         case Cancel():
             return _cancel(run, now)
+        case TooMuchMemory(cause):
+            return _too_much_memory(run, cause, now)
         case Tick():
             return _tick(run, now)
         case _:
@@ -211,7 +223,9 @@ def _ended(run: Run, now: float) -> Step:
     if run.phase not in (Phase.RUNNING, Phase.ENDING):
         return run, ()
     stall = run.limits.stall if run.limits is not None else 0.0
-    wanted = run.cause is None or (run.limits is not None and run.limits.partial)
+    wanted = run.cause is None or (
+        run.limits is not None and run.limits.partial and run.cause in (Cause.TIMED_OUT, Cause.CANCELLED)
+    )
     run = replace(
         run,
         phase=Phase.RETURNING,
@@ -287,6 +301,26 @@ def _cancel(run: Run, now: float) -> Step:
         case Phase.ENDING:  # the user does not want to wait for the rest of the grace period
             return _give_up(run, Cause.CANCELLED, now)
         case Phase.KILLED | Phase.OVER:
+            return run, ()
+        case _:
+            assert_never(run.phase)
+
+
+def _too_much_memory(run: Run, cause: Cause, now: float) -> Step:
+    match run.phase:
+        case Phase.SENDING | Phase.RETURNING:
+            return _give_up(run, cause, now)
+        case Phase.RUNNING:
+            # A child that asks for memory is in the system's hands for long, and writes nothing down meanwhile.
+            patience = ANSWER_TIME if cause is Cause.OVER_MEMORY else STACK_TIME
+            kill_at = min(run.kill_at, now + patience)
+            run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf, kill_at=kill_at)
+            return run, (Action.TELL_BEGUN, Action.DUMP_STACK)
+        case Phase.ENDING if run.cause is cause:
+            return run, ()
+        case Phase.ENDING:  # it grows in its grace period, whose cause stays: the rest of that period is cut
+            return replace(run, kill_at=min(run.kill_at, now + STACK_TIME)), ()
+        case Phase.IDLE | Phase.KILLED | Phase.OVER:
             return run, ()
         case _:
             assert_never(run.phase)

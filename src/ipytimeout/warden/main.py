@@ -21,11 +21,35 @@ import time
 from dataclasses import dataclass, field
 from math import inf
 
-from ipytimeout.warden import lifecycle, tree
-from ipytimeout.warden.lifecycle import Action, ChildExited, CodeEnded, CodeStarted, Event, HostGone, Tick, TreeGone
+from ipytimeout.warden import lifecycle, limits, tree
+from ipytimeout.warden.lifecycle import (
+    Action,
+    ChildExited,
+    CodeEnded,
+    CodeStarted,
+    Event,
+    HostGone,
+    Phase,
+    Tick,
+    TooMuchMemory,
+    TreeGone,
+)
 from ipytimeout.wire import marks
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Adopt, EndBegun, Extended, Gone, Message, Stack, Start, Started, Verdict
+from ipytimeout.wire.messages import (
+    Adopt,
+    Arm,
+    Cause,
+    EndBegun,
+    Extended,
+    Gone,
+    Message,
+    Stack,
+    Start,
+    Started,
+    Usage,
+    Verdict,
+)
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL, THREADS_SIGNAL
 
 #: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
@@ -34,6 +58,9 @@ TRACKER_TIME = 0.2
 #: process stops running code within some 100 µs, and takes milliseconds to go away.
 SWEEP, LONGEST_SWEEP = 0.0003, 0.005
 _STRANGERS = 64
+#: The phases in which the code runs, and those in which a run costs memory.
+_CODE_RUNS = (Phase.RUNNING, Phase.ENDING)
+_ARMED = (Phase.SENDING, *_CODE_RUNS, Phase.RETURNING)
 #: So much of what faulthandler wrote is kept.
 MAX_STACK = 1 << 20
 #: So much of it is told while the code runs: its end, where the main thread is. More could fill the socket.
@@ -61,6 +88,18 @@ class Child:
     #: When a resource tracker of the run is killed too.
     trackers_until: float = 0.0
     ended: dict[int, str] = field(default_factory=dict)
+    #: Its memory, from the moment it is armed.
+    watch: limits.Watch | None = None
+    #: How many processes had been killed for want of memory when it was armed.
+    oom_kills: int = 0
+    oom_killed: bool = False
+    #: Seconds of CPU time, once it has been reaped.
+    cpu: float | None = None
+
+    @property
+    def look_at(self) -> float:
+        """When to look at its memory again: only while the code runs."""
+        return self.watch.due if self.watch is not None and self.run.phase in _CODE_RUNS else inf
 
     @property
     def told_stack(self) -> str:
@@ -77,8 +116,9 @@ class Child:
 
 
 class Warden:
-    def __init__(self, host: socket.socket, host_pid: int) -> None:
+    def __init__(self, host: socket.socket, host_pid: int, reserve: limits.Reserve | None = None) -> None:
         self.host = host
+        self.reserve = reserve or limits.Reserve()
         self.decoder = Decoder()
         self.descriptors: list[int] = []
         self.children: list[Child] = []
@@ -107,7 +147,9 @@ class Warden:
             if self.leaving:
                 for child in list(self.children):
                     self._step(child, HostGone())
-            moments = [min(lifecycle.wake(c.run), c.sweep_at) for c in self.children]
+            moments = [min(lifecycle.wake(c.run), c.sweep_at, c.look_at) for c in self.children]
+            if any(c.run.phase in _ARMED for c in self.children):
+                moments.append(self.reserve.due)
             wait = max(0.0, min(moments, default=inf) - time.monotonic())
             for key, _ in self.selector.select(None if wait == inf else wait):
                 if self.selector.get_map().get(key.fileobj) is key:  # an earlier event may have closed it
@@ -116,6 +158,10 @@ class Warden:
                 self._step(child, Tick())
                 if time.monotonic() >= child.sweep_at:
                     self._sweep(child)
+                elif time.monotonic() >= child.look_at:
+                    self._look(child)
+            if time.monotonic() >= self.reserve.due:
+                self._mind_the_reserve()
 
     # ------------------------------------------------------------ what arrives
 
@@ -152,6 +198,10 @@ class Warden:
         except (OSError, ProtocolError):
             data, messages = b"", []
         for message in messages:
+            if isinstance(message, Arm) and child.watch is None:
+                child.watch = limits.Watch(child.pid, message.memory, message.tell_usage)
+                child.oom_kills = self.reserve.bounds.kills()
+                self.reserve.watch()
             self._step(child, message)  # type: ignore[arg-type]  # only events of lifecycle are sent here
         if not data:
             self.selector.unregister(child.control)
@@ -170,6 +220,8 @@ class Warden:
             match byte:
                 case 0x52:  # "R"
                     self._step(child, CodeStarted())
+                    if child.watch is not None:
+                        child.watch.code_starts()
                 case 0x45:  # "E"
                     self._step(child, CodeEnded())
 
@@ -188,7 +240,7 @@ class Warden:
             os.read(self.wakeup, 4096)
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
@@ -201,12 +253,16 @@ class Warden:
                 while len(self.strangers) > _STRANGERS:
                     del self.strangers[next(iter(self.strangers))]
             for child in known:
+                child.cpu = usage.ru_utime + usage.ru_stime
                 self._exited(child, status)
 
     def _exited(self, child: Child, status: int) -> None:
         child.reaped = True
         self._drain(child)  # what it had said before it exited counts first
-        self._step(child, ChildExited(os.waitstatus_to_exitcode(status)))
+        returncode = os.waitstatus_to_exitcode(status)
+        if returncode == -signal.SIGKILL and child.watch is not None:
+            child.oom_killed = self.reserve.bounds.kills() > child.oom_kills
+        self._step(child, ChildExited(returncode))
 
     def _drain(self, child: Child) -> None:
         """Read what is already there of the status and stack pipes."""
@@ -215,6 +271,39 @@ class Warden:
                 if descriptor not in self.selector.get_map() or not _readable(descriptor):
                     break
                 said(child)
+
+    # ------------------------------------------------------------ memory
+
+    def _look(self, child: Child) -> None:
+        """Look at the memory of a run whose code runs."""
+        assert child.watch is not None
+        if child.watch.look(self._members(child)):
+            self._step(child, TooMuchMemory(Cause.OVER_MEMORY))
+        if (used := child.watch.news()) is not None:
+            self._tell(child, Usage(used))
+
+    def _mind_the_reserve(self) -> None:
+        """When almost no memory is left, end the run that has taken the most of it, before the kernel ends anything.
+
+        The kernel would take a run first, too, but in some containers it takes all processes together.
+        """
+        armed = [(c, c.watch.meter) for c in self.children if c.run.phase in _ARMED and c.watch is not None]
+        if not armed:
+            self.reserve.pause(inf)
+        elif self.reserve.is_short():
+            worth = self.reserve.size
+            grown = {child: meter.grown(self._members(child), worth) for child, meter in armed}
+            largest = max(grown, key=grown.__getitem__)
+            if grown[largest] >= worth:
+                self.reserve.pause(self.reserve.PAUSE)
+                self._step(largest, TooMuchMemory(Cause.OUT_OF_MEMORY))
+            else:  # no end of a run would help
+                self.reserve.pause(self.reserve.LONGEST)
+
+    def _members(self, child: Child) -> list[int]:
+        """Return all processes of a run."""
+        roots = self._roots(child)
+        return list(dict.fromkeys([*roots, *(pid for root in roots for pid in tree.descendants(root))]))
 
     # ------------------------------------------------------------ what is done
 
@@ -246,11 +335,16 @@ class Warden:
                 self._tell(child, EndBegun(cause))
             case Action.JUDGE:
                 self._drain(child)
-                self._tell(child, Verdict(cause, child.run.elapsed, child.run.returncode, child.told_stack))
+                run = child.run
+                self._tell(child, Verdict(cause, run.elapsed, run.returncode, child.told_stack, child.oom_killed))
+                if child.watch is not None and run.phase is Phase.RETURNING:
+                    child.watch.meter.measure(self._members(child), closely=False)
             case Action.KILL_TREE:
                 child.sweep_at = time.monotonic() + child.sweep if self._kill(child) else 0.0
             case Action.TELL_GONE:
-                self._tell(child, Gone(child.ended_processes))
+                peak = child.watch.meter.peak if child.watch is not None else 0
+                cpu = child.cpu if child.cpu is not None else tree.cpu_seconds(child.pid)
+                self._tell(child, Gone(child.ended_processes, peak, cpu))
                 self._forget(child)
 
     def _signal(self, child: Child, signum: int) -> None:

@@ -93,6 +93,16 @@ def runs_code(pid: int) -> bool:
     return fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_EXITING
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, and of the children that it has waited for; 0 for one that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            times = file.read().rpartition(b")")[2].split()[11:15]
+    except OSError:
+        return 0.0
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
 def describe(pid: int) -> str:
     """Return a process's command line, cut to a line, with its number."""
     if LINUX:

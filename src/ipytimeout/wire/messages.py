@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, TypeAlias, get_args
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -262,6 +263,10 @@ class Arm:
     stall: float
     #: Whether the changes are wanted even when the deadline ended the code.
     partial: bool
+    #: How many bytes the run and its descendants may use together while the code runs; may be infinite.
+    memory: float = inf
+    #: Whether the host wants to be told how much they use.
+    tell_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +316,10 @@ class Cause(enum.Enum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     STALLED = "stalled"
+    #: The run used more than it was allowed.
+    OVER_MEMORY = "over memory"
+    #: The container, or the machine, had almost none left, and this run had taken the most.
+    OUT_OF_MEMORY = "out of memory"
     DIED = "died"
 
 
@@ -336,6 +345,13 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How many bytes the run and its descendants use now."""
+
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndBegun:
     """The run is being ended, for this cause (a ``Cause``'s value)."""
 
@@ -353,6 +369,8 @@ class Verdict:
     returncode: int | None
     #: What faulthandler wrote when the run was ended, or died: where the code was.
     stack: str
+    #: Whether the operating system killed the child, because there was no memory left.
+    oom_killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +379,10 @@ class Gone:
 
     #: What the child itself had left running, one text each: "sleep 60 (pid 4711)".
     ended_processes: list[str]
+    #: The most bytes that the run and its descendants were seen to use while the code ran.
+    peak: int = 0
+    #: Seconds of CPU time of the child, and of the processes that it has waited for.
+    cpu: float = 0.0
 
 
 Message: TypeAlias = (
@@ -395,6 +417,7 @@ Message: TypeAlias = (
     | Started
     | Extended
     | Stack
+    | Usage
     | EndBegun
     | Verdict
     | Gone

@@ -74,5 +74,14 @@ def test_the_fraction_is_of_the_time_as_it_was_extended_and_never_more_than_all(
     assert at(state, clock, 10.0).fraction == 1.0
 
 
+def test_memory_in_use_and_its_limit_are_facts_too() -> None:
+    clock = Clock()
+    state = RunState(5.0, clock)
+    state.may_use(2e9)
+    assert (state.facts.memory, state.facts.memory_limit) == (0, 2e9)
+    state.uses(10**9)
+    assert state.facts.memory == 10**9
+
+
 def test_without_a_limit_there_is_no_fraction() -> None:
     assert Facts(Phase.RUNNING, 3.0, inf).fraction is None

@@ -113,6 +113,12 @@ def test_the_line_has_no_more_than_a_bar_and_a_few_words(phase: Phase) -> None:
     assert "█" not in progress_line(Facts(phase, 2.5, inf))
 
 
+def test_the_line_tells_the_memory_in_use_and_still_fits() -> None:
+    assert " · 1.2 GB · " in progress_line(Facts(Phase.RUNNING, 2.5, 5.0, 1_200_000_000))
+    longest = progress_line(Facts(Phase.RUNNING, 2.5, 5.0, 888_000_000, 999e6))
+    assert " · 888 MB of 999 MB · " in longest and len(longest) < 79
+
+
 def test_in_a_pipe_there_is_no_view_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "sys", SimpleNamespace(stderr=io.StringIO()))
     assert type(live.view_of_call(None, {}, quiet=False)) is live.SilentView

@@ -27,6 +27,7 @@ class SilentView:
     """Shows nothing."""
 
     waiter: Waiter | None = None
+    shows_memory = False
 
     def __enter__(self) -> Self:
         return self

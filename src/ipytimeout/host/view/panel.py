@@ -24,7 +24,7 @@ from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.live import SilentView, using
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
-from ipytimeout.host.view.summary import as_bundle, time_used
+from ipytimeout.host.view.summary import as_bundle, memory_used, time_used
 from ipytimeout.options import format_duration
 from ipytimeout.wire.messages import Cancel, Extend, Message, Where
 
@@ -73,7 +73,8 @@ _STYLE = """<style>
 }
 .ipytimeout .ipt-row > .ipt-first { margin-left: 8px; }
 .ipytimeout .ipt-row > .ipt-note { margin-left: 12px; }
-.ipytimeout .ipt-note .widget-html-content { color: var(--ipt-dim); }
+.ipytimeout .ipt-row > .ipt-memory { margin-left: 10px; }
+.ipytimeout .ipt-memory .widget-html-content, .ipytimeout .ipt-note .widget-html-content { color: var(--ipt-dim); }
 .ipytimeout button.ipt-button {
   width: auto; height: 22px; line-height: 20px; margin: 0 0 0 6px; padding: 0 10px; border: 1px solid var(--ipt-line);
   border-radius: 4px; background: transparent; color: var(--ipt-text); box-shadow: none;
@@ -99,6 +100,7 @@ _STYLE = """<style>
 .ipytimeout .ipt-stack b { color: var(--jp-brand-color1, #1976d2); font-weight: 600; }
 .ipytimeout .ipt-stack i { color: var(--ipt-dim); font-style: normal; }
 @media (prefers-reduced-motion: reduce) { .ipytimeout * { transition: none !important; } }
+@container (max-width: 600px) { .ipytimeout .ipt-memory { display: none; } }
 @container (max-width: 560px) { .ipytimeout .ipt-note { display: none; } }
 @container (max-width: 480px) { .ipytimeout .ipt-where { display: none; } }
 @container (max-width: 420px) { .ipytimeout .ipt-bar { display: none; } .ipytimeout .ipt-text { margin-left: 8px; } }
@@ -108,6 +110,8 @@ _STYLE = """<style>
 
 class PanelView(SilentView):
     """A panel in a slot of the cell's output, and at the end a line in its place."""
+
+    shows_memory = True
 
     def __init__(self, shell: InteractiveShell, numbers: Mapping[str, int], *, holds_place: bool) -> None:
         self._shell = shell
@@ -226,6 +230,9 @@ class Widgets:
         width = f"{0.85 * len(time_used(facts.timeout if limited else 599, facts.timeout)):.1f}ch"
         first = () if limited else ("ipt-first",)
         self._text = add("HTML", "ipt-text", *first, layout={"flex": f"0 1 {width}"})
+        # Also there before anything is known, for the same reason.
+        widest = memory_used(888_000_000, facts.memory_limit)
+        self._memory = add("HTML", "ipt-text", "ipt-memory", layout={"flex": f"0 1 {0.85 * len(widest):.1f}ch"})
         self._note = add("HTML", "ipt-text", "ipt-note")
         shown = {} if hears else hidden
         self._where = add(
@@ -262,7 +269,9 @@ class Widgets:
             # Where the click comes another way than through the pump: in a subshell's thread.
             button.on_click(functools.partial(_call, click))
         row = add(
-            "HBox", "ipt-row", children=[self._bar, self._text, self._where, self._more, self._cancel, self._note]
+            "HBox",
+            "ipt-row",
+            children=[self._bar, self._text, self._memory, self._where, self._more, self._cancel, self._note],
         )
         self._stack = add("HTML", "ipt-stack", layout=hidden)
         style = add("HTML", value=_STYLE, layout=hidden)
@@ -284,6 +293,9 @@ class Widgets:
             self._bar.value = fraction
             self._bar.style.bar_color = _STILL if not running else _WARN if fraction > _NEARLY else _BRAND
         self._text.value = html.escape(time_used(facts.elapsed, facts.timeout))
+        if facts.memory:
+            used = html.escape(memory_used(facts.memory, facts.memory_limit))
+            self._memory.value = f'<span title="memory that the run uses">{used}</span>'
         note = "" if running else facts.phase.value
         self._note.value = note if self._hears else " · ".join(filter(None, (note, _NO_PUMP)))
         self._where.disabled = self._more.disabled = not running

@@ -27,6 +27,10 @@ class Facts:
     elapsed: float
     #: Seconds it may run in all; may be infinite.
     timeout: float
+    #: Bytes of memory that it uses; 0 where that is not known, or not yet.
+    memory: int = 0
+    #: Bytes that it may use; may be infinite.
+    memory_limit: float = inf
 
     @property
     def fraction(self) -> float | None:
@@ -44,6 +48,8 @@ class RunState:
         self._started = inf
         self._asked = inf
         self._elapsed = 0.0
+        self._memory = 0
+        self._memory_limit = inf
 
     def runs(self) -> None:
         """The code starts now."""
@@ -62,6 +68,14 @@ class RunState:
     def may_run(self, timeout: float) -> None:
         """The deadline was moved."""
         self._timeout = timeout
+
+    def may_use(self, memory: float) -> None:
+        """It has a limit of memory."""
+        self._memory_limit = memory
+
+    def uses(self, memory: int) -> None:
+        """So many bytes are in use now."""
+        self._memory = memory
 
     def ends(self) -> None:
         """The run is being ended; its clock goes on until the code has stopped."""
@@ -83,4 +97,4 @@ class RunState:
                 elapsed = self._asked - self._started
             case _:
                 elapsed = max(0.0, self._clock() - self._started) if self._started != inf else 0.0
-        return Facts(self._phase, elapsed, self._timeout)
+        return Facts(self._phase, elapsed, self._timeout, self._memory, self._memory_limit)

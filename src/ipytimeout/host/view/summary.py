@@ -13,6 +13,7 @@ from math import inf
 
 from ipytimeout.options import format_duration
 from ipytimeout.outcomes import Ending, Outcome
+from ipytimeout.sizes import format_size
 
 # Named fallbacks: the sanitizer of untrusted notebooks drops a style whose fallback is a hexadecimal colour.
 _COLOURS = {
@@ -34,6 +35,11 @@ def time_used(elapsed: float, timeout: float) -> str:
     return used if timeout == inf else f"{used} of {format_duration(timeout)}"
 
 
+def memory_used(used: int, limit: float) -> str:
+    """Return how much memory a run uses: "1.2 GB of 2 GB"."""
+    return format_size(used) if limit == inf else f"{format_size(used)} of {format_size(limit)}"
+
+
 def summary_line(outcome: Outcome, place: str = "", carried: str = "") -> str:
     """Return the line for one run. ``place``: where the code was; ``carried``: "sent 1.2 GB in 0.5 s"."""
     took = time_used(outcome.elapsed, outcome.timeout)
@@ -50,7 +56,10 @@ def summary_line(outcome: Outcome, place: str = "", carried: str = "") -> str:
             line = f"■ cancelled after {took}{at}{untouched}"
         case Ending.INTERRUPTED:
             line = f"■ interrupted after {took}{at}"
-        case Ending.OVER_MEMORY | Ending.DIED:
+        case Ending.OVER_MEMORY:
+            used = memory_used(outcome.peak, outcome.memory_limit)
+            line = f"✗ {outcome.ending.value} after {took}: {used}{at}{untouched}"
+        case Ending.DIED:
             line = f"✗ {outcome.ending.value} after {took}{at}{untouched}"
     if carried:
         line += f", {carried}"

@@ -14,7 +14,7 @@ from math import inf
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
-from ipytimeout.host.view.summary import time_used
+from ipytimeout.host.view.summary import memory_used, time_used
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
@@ -35,6 +35,8 @@ _BLOCKS = " ▏▎▍▌▋▊▉█"
 
 class TerminalView(SilentView):
     """Shows the line while nothing else is being written; what the code writes stands above it."""
+
+    shows_memory = True
 
     def __init__(self, conclude: Callable[[str], None] | None) -> None:
         self._conclude = conclude
@@ -116,4 +118,5 @@ def progress_line(facts: Facts) -> str:
         full, rest = divmod(eighths, 8)
         bar = f"▕{('█' * full + (_BLOCKS[rest] if rest else '')).ljust(_WIDTH)}▏ "
     note = "Ctrl-C ends it" if facts.phase is Phase.RUNNING else facts.phase.value
-    return f"{bar}{time_used(facts.elapsed, facts.timeout)} · {note}"
+    used = f" · {memory_used(facts.memory, facts.memory_limit)}" if facts.memory else ""
+    return f"{bar}{time_used(facts.elapsed, facts.timeout)}{used} · {note}"
