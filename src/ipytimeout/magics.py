@@ -50,6 +50,7 @@ def argument_parser() -> MagicArgumentParser:
     parser = MagicArgumentParser("timeout", description=_DESCRIPTION, epilog=_EXAMPLES)  # type: ignore[no-untyped-call]
     for names, help_text, metavar in (
         (("-k", "--kill-after"), "the grace period: from the interrupt to the kill; default 1 s", "DURATION"),
+        (("-p", "--partial"), "keep what the code had done, also when it is timed out or cancelled", None),
         (("-q", "--quiet"), "no panel and no summary", None),
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),

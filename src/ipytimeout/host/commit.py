@@ -12,7 +12,7 @@ import contextlib
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ipytimeout.wire import kinds
@@ -42,6 +42,11 @@ class Commit:
         #: Why there is no ``exception`` although the code raised one; "" otherwise.
         self.exception_reason = ""
         self.left_behind: dict[str, str] = {}
+
+    def bind(self, values: Mapping[str, object]) -> None:
+        """Bind these names too, in place of what was prepared for them."""
+        self._names.update(values)
+        self._deleted = [name for name in self._deleted if name not in values]
 
     @property
     def changed(self) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, TypeAlias, get_args
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -95,6 +96,8 @@ class Execute:
     keep: list[str] | None
     #: Whether to send the changes also after the deadline's interrupt.
     partial: bool
+    #: How long the code may run, in seconds, as the child knows it at first.
+    timeout: float = inf
     buffers: Sequence[Buffer] = ()
 
 
@@ -110,6 +113,7 @@ class Call:
     sources: dict[str, tuple[str, int]]
     refused: dict[str, str]
     discard: bool
+    timeout: float = inf
     buffers: Sequence[Buffer] = ()
 
 
@@ -119,6 +123,16 @@ class Resend:
 
     only: str | None
     without: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """While the code runs: when it is to be ended now. Moments of the monotonic clock, which a machine has one of."""
+
+    #: May be infinite.
+    deadline: float
+    #: Since when the clock stands still, because the user is asked something.
+    stands_since: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +196,32 @@ class Payload:
 class InputRequest:
     prompt: str
     password: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the code says it is, by ``progress()``."""
+
+    #: From 0 to 1; None where the end is not known.
+    fraction: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Values that ``checkpoint()`` makes safe, and that belong together.
+
+    ``buffers``: the pickle of all of them, then its out-of-band buffers. A last one of no bytes is the receipt of a
+    message with shared memory (``wire.memory``).
+    """
+
+    #: In the order of the pickle.
+    names: list[str]
+    #: How many objects the table has.
+    size: int
+    #: Classes and functions of the notebook that the values use, and that the code has changed in place.
+    changed: list[str]
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +405,7 @@ Message: TypeAlias = (
     | Execute
     | Call
     | Resend
+    | Clock
     | InputReply
     | Running
     | Stream
@@ -374,6 +415,8 @@ Message: TypeAlias = (
     | Error
     | Payload
     | InputRequest
+    | Progressed
+    | Checkpoint
     | Changes
     | Start
     | Arm
