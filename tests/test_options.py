@@ -157,6 +157,9 @@ def test_every_duration_can_be_written(seconds: float) -> None:
         ({"start": "quick"}, "auto, warm, spawn"),
         ({"start": ["a"]}, "auto, warm, spawn"),
         ({"discard": "yes"}, "True or False"),
+        ({"partial": 1}, "True or False"),
+        ({"partial": True, "discard": True}, "contradict"),
+        ({"partial": True, "kill_after": 0}, "grace period"),
         ({"quiet": 1}, "True or False"),
     ],
     ids=lambda value: str(value)[:30],
@@ -193,6 +196,8 @@ def test_options_are_kept_in_one_form_however_they_are_given() -> None:
         ("--kill-after {a + 1} 5", ParsedLine("5", "", kill_after="{a + 1}")),
         ("-k 5 60", ParsedLine("60", "", kill_after="5")),
         ("-q 5", ParsedLine("5", "", quiet=True)),
+        ("-p 5 f(-p)", ParsedLine("5", "f(-p)", partial=True)),
+        ("--partial --keep a 5", ParsedLine("5", "", partial=True, keep=("a",))),
         ("--quiet --discard 5", ParsedLine("5", "", quiet=True, discard=True)),
         ("--keep a,b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
         ("--keep a, b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
@@ -240,7 +245,7 @@ def test_no_statement_is_ever_changed(statement: str) -> None:
         ("--start fork 5", "not available in this version"),
         *[
             (option, "not available in this version")
-            for option in ("-m 2GB 5", "--memory=2GB 5", "-p 5", "--partial 5", "-b job 5", "--background job 5")
+            for option in ("-m 2GB 5", "--memory=2GB 5", "-b job 5", "--background job 5")
         ],
         ("-m2GB 5", "--memory is not available in this version"),
         ("--max-output 2MB 5", "not available in this version"),

@@ -27,7 +27,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, map_private, share
@@ -65,8 +65,9 @@ class Channel:
         self._queue: deque[_Item] = deque()
         self._frame: _Frame | None = None
         self._removed: list[_Item] = []  # items of a complete frame that have left the queue
-        self._lock = _thread.allocate_lock()
-        self._owner = 0  # the thread that writes; stale unless the lock is taken
+        # One that knows its thread: a signal handler may come just after it is taken, or just before it is let go.
+        self._lock: Any = _thread.RLock()
+        self._again = False  # whether there was a call from inside a write
         # Bound here, because freezegun and its like replace these functions in every module.
         self._now = time.monotonic
         self._window = 0.0
@@ -82,7 +83,7 @@ class Channel:
     @property
     def is_writing_here(self) -> bool:
         """Whether this thread is inside a write: then what it sends now leaves after that."""
-        return self._owner == _thread.get_ident() and self._lock.locked()
+        return bool(self._lock._is_owned())
 
     # ------------------------------------------------------------ out
 
@@ -139,19 +140,21 @@ class Channel:
 
     def flush(self) -> None:
         """Write all that is in the queue."""
-        me = _thread.get_ident()
         if self.is_writing_here:
-            return  # which goes on until the queue is empty
+            self._again = True
+            return  # the write goes on until the queue is empty
         # One call and nothing else: CPython 3.13 leaves the backward jump of a loop outside of the exception
         # table of the ``with`` around it, so a handler that raises just there would leave the lock taken.
         with self._lock:
-            kept = self._write_all(me)
+            kept = self._write_all()
         if kept is not None:
             raise kept
+        if self._again:  # by a handler that may have come after the last look at the queue
+            self._again = False
+            self.flush()
 
-    def _write_all(self, me: int) -> BaseException | None:
+    def _write_all(self) -> BaseException | None:
         """Write until the queue is empty; return what was raised meanwhile by others than us."""
-        self._owner = me
         kept: BaseException | None = None
         attempts = 0
         while True:
@@ -166,7 +169,6 @@ class Channel:
                     self._queue.popleft()  # it is no interrupt: this item cannot be encoded
                     attempts = 0
             else:
-                self._owner = 0
                 return kept
 
     def _write_some(self) -> None:

@@ -58,7 +58,7 @@ class Checkpoints:
                 continue
             rebuilt.values.update((name, values[name]) for name in wanted)
             reason = "the cell changed it; checkpoints bring back values, which use it as it was before"
-            rebuilt.left_behind.update((name, reason) for name in message.changed if name not in rebuilt.values)
+            rebuilt.left_behind.update((name, reason) for name in message.changed)
         return rebuilt
 
 

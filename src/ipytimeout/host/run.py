@@ -105,8 +105,8 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             discard=options.discard,
             keep=None if options.keep is None else list(options.keep),
             partial=options.partial,
-            timeout=options.timeout,
             buffers=dump.buffers,
+            timeout=options.timeout,
         )
 
     needed = needed_names(
@@ -138,7 +138,7 @@ def run_call(
     state = read_state()
 
     def message(dump: Dump, refused: dict[str, str]) -> Call:
-        return Call(state, cell_sources(shell), refused, options.discard, options.timeout, dump.buffers)
+        return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
 
     needed = needed_by_call(function, args, kwargs, namespace, with_names=options.with_names, hidden=_SHELL_NAMES)
     job = Job(namespace, needed, state, message, {CALL: (function, args, dict(kwargs))})

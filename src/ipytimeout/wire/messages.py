@@ -96,9 +96,9 @@ class Execute:
     keep: list[str] | None
     #: Whether to send the changes also after the deadline's interrupt.
     partial: bool
+    buffers: Sequence[Buffer] = ()
     #: How long the code may run, in seconds, as the child knows it at first.
     timeout: float = inf
-    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ class Call:
     sources: dict[str, tuple[str, int]]
     refused: dict[str, str]
     discard: bool
-    timeout: float = inf
     buffers: Sequence[Buffer] = ()
+    timeout: float = inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 from ipytimeout.host import relay
 from ipytimeout.host.relay import PlainRelay
 from ipytimeout.host.view import live, terminal
-from ipytimeout.host.view.run_state import Facts, Phase, RunState
+from ipytimeout.host.view.run_state import Facts, Phase, RunState, Said
 from ipytimeout.host.view.terminal import TerminalView, progress_line
 from ipytimeout.wire.messages import Stream
 
@@ -111,6 +111,11 @@ def test_a_line_that_the_code_has_not_finished_is_not_overwritten(screen: Termin
 def test_the_line_has_no_more_than_a_bar_and_a_few_words(phase: Phase) -> None:
     assert len(progress_line(Facts(phase, 2.5, 5.0))) < 79
     assert "█" not in progress_line(Facts(phase, 2.5, inf))
+
+
+def test_the_line_shows_how_far_the_code_says_it_is() -> None:
+    line = progress_line(Facts(Phase.RUNNING, 2.5, inf, Said(0.5, "5 of 10", 2.4)))
+    assert line == f"▕{'█' * 12}{' ' * 12}▏ 2.5 s · 5 of 10 · 2 s left · Ctrl-C ends it"
 
 
 def test_in_a_pipe_there_is_no_view_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
