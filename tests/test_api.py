@@ -51,6 +51,26 @@ def test_the_four_examples_of_the_tutorial_are_one_line_each(tmp_path: Path, gua
     assert done.stdout.split() == ["start", "end", "start", "ended", "start", "end", "42", "start", "None"]
 
 
+def test_what_a_function_made_safe_is_in_the_error_that_ends_it(tmp_path: Path) -> None:
+    code = """
+    def work(n):
+        for i in progress(range(n)):
+            checkpoint(i=i, rows=[remaining() < 20])
+            if i == 3: time.sleep(60)
+    try: run_with_timeout(1, work, 10)
+    except DeadlineExceeded as e: print(dict(e.checkpoints), "error.checkpoints: i, rows" in str(e))
+    print(timeout(0.5, default="late").run(work, 10), remaining(), dict(RunError().checkpoints))
+    """
+    done = script(tmp_path, code)
+    assert done.stdout.splitlines() == ["{'i': 3, 'rows': [True]} True", "late inf {}"], done.stderr
+
+
+def test_a_function_cannot_be_kept_in_part() -> None:
+    """It has no value before it ends: this is said before anything runs."""
+    with pytest.raises(OptionError, match=r"error\.checkpoints"):
+        timeout(5, partial=True)
+
+
 def test_functions_of_every_kind_work_in_a_script(tmp_path: Path) -> None:
     code = """
     K = 10

@@ -158,6 +158,9 @@ def test_every_duration_can_be_written(seconds: float) -> None:
         ({"start": "quick"}, "auto, warm, spawn"),
         ({"start": ["a"]}, "auto, warm, spawn"),
         ({"discard": "yes"}, "True or False"),
+        ({"partial": 1}, "True or False"),
+        ({"partial": True, "discard": True}, "contradict"),
+        ({"partial": True, "kill_after": 0}, "grace period"),
         ({"quiet": 1}, "True or False"),
         ({"memory": 0}, "--memory: 0 is 0 bytes"),
         ({"memory": True}, "--memory: not a size: a bool"),
@@ -203,6 +206,8 @@ def test_options_are_kept_in_one_form_however_they_are_given() -> None:
         ("--memory=50% 5", ParsedLine("5", "", memory="50%")),
         ("--memory {2 * gb} 5", ParsedLine("5", "", memory="{2 * gb}")),
         ("-q 5", ParsedLine("5", "", quiet=True)),
+        ("-p 5 f(-p)", ParsedLine("5", "f(-p)", partial=True)),
+        ("--partial --keep a 5", ParsedLine("5", "", partial=True, keep=("a",))),
         ("--quiet --discard 5", ParsedLine("5", "", quiet=True, discard=True)),
         ("--keep a,b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
         ("--keep a, b 5 c", ParsedLine("5", "c", keep=("a", "b"))),
@@ -248,10 +253,7 @@ def test_no_statement_is_ever_changed(statement: str) -> None:
         ("--keep 5", "'5'"),
         ("{n f()", "not closed"),
         ("--start fork 5", "not available in this version"),
-        *[
-            (option, "not available in this version")
-            for option in ("-p 5", "--partial 5", "-b job 5", "--background job 5")
-        ],
+        *[(option, "not available in this version") for option in ("-b job 5", "--background job 5")],
         ("-m", "lacks its value"),
         ("-m 2GB --memory 2GB 5", "given twice"),
         ("--max-output 2MB 5", "not available in this version"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         RunCancelled,
         RunError,
     )
+    from ipytimeout.inside import checkpoint, progress, remaining
 
 __version__ = "0.1.0.dev0"
 
@@ -28,11 +29,17 @@ __all__ = [
     "MemoryLimitExceeded",
     "RunCancelled",
     "RunError",
+    "checkpoint",
+    "progress",
+    "remaining",
     "run_with_timeout",
     "timeout",
 ]
 
-_API = {"run_with_timeout", "timeout"}
+_MODULES = {
+    **dict.fromkeys(("run_with_timeout", "timeout"), "ipytimeout.api"),
+    **dict.fromkeys(("checkpoint", "progress", "remaining"), "ipytimeout.inside"),
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +48,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ipytimeout' has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module("ipytimeout.api" if name in _API else "ipytimeout.exceptions")
+    module = importlib.import_module(_MODULES.get(name, "ipytimeout.exceptions"))
     value = globals()[name] = getattr(module, name)
     return value
 

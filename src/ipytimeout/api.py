@@ -14,7 +14,15 @@ from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from ipytimeout.exceptions import DeadlineExceeded
-from ipytimeout.options import DEFAULT_KILL_AFTER, RunOptions, StartMethod, parse_duration, parse_memory, parse_start
+from ipytimeout.options import (
+    DEFAULT_KILL_AFTER,
+    OptionError,
+    RunOptions,
+    StartMethod,
+    parse_duration,
+    parse_memory,
+    parse_start,
+)
 from ipytimeout.platforms import refuse_unsupported
 
 P = ParamSpec("P")
@@ -85,11 +93,14 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         Returned at the deadline instead of raising ``DeadlineExceeded``.
     start
         How the child is had: ``"auto"`` or ``"spawn"``.
+    partial
+        Only False: a function has no value before it ends. What it has given to ``checkpoint`` is in
+        ``error.checkpoints`` of the ``RunError`` that is raised.
 
     Raises
     ------
     OptionError
-        A duration, a size or a start method is none; nothing has run.
+        A duration, a size or a start method is none, or ``partial`` is asked for; nothing has run.
     """
 
     def __init__(
@@ -100,7 +111,13 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         memory: float | str | None = None,
         default: Any = _RAISE,
         start: str | StartMethod = StartMethod.AUTO,
+        partial: bool = False,
     ) -> None:
+        if partial:
+            raise OptionError(
+                "partial=True is for cells: a function brings back its value only, and has none before it ends; "
+                "make values safe with checkpoint(name=value), they are in error.checkpoints"
+            )
         self._options = RunOptions(
             timeout=parse_duration(timeout),
             kill_after=parse_duration(kill_after, allow_zero=True),

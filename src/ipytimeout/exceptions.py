@@ -19,7 +19,10 @@ Law of the file: every error pickles, and its text says what happened, to what, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
+from types import MappingProxyType
+from typing import Any
 
 __all__ = [
     "ChildDied",
@@ -40,6 +43,8 @@ class RunError(Exception):
 
     #: Where the code was, innermost last: one line each. Empty where nothing is known.
     where: tuple[str, ...] = ()
+    #: What a function had made safe with ``checkpoint()`` before its run was ended, by name.
+    checkpoints: Mapping[str, Any] = MappingProxyType({})
 
 
 class DeadlineExceeded(RunError, TimeoutError):

@@ -58,6 +58,7 @@ def argument_parser() -> MagicArgumentParser:
             "end it when it and all it started use more than this together: 2GB, 512MiB, 50%% of what there is",
             "SIZE",
         ),
+        (("-p", "--partial"), "keep what the code had done, also when it is timed out or cancelled", None),
         (("-q", "--quiet"), "no panel and no summary", None),
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),

@@ -192,6 +192,8 @@ class RunOptions:
     quiet: bool = False
     #: How many bytes the run and its descendants may use together, or which share of what there is; ``None``: no limit.
     memory: int | Share | None = None
+    #: Whether what the code had done comes back at the deadline and on Cancel too.
+    partial: bool = False
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -209,11 +211,15 @@ class RunOptions:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
         put("start", parse_start(self.start))
-        for flag in ("discard", "quiet"):
+        for flag in ("discard", "quiet", "partial"):
             if not isinstance(getattr(self, flag), bool):
                 raise OptionError(f"{flag} is True or False, not {_shown(getattr(self, flag))}")
         if self.discard and self.keep is not None:
             raise OptionError("--keep and --discard contradict each other: name what is to come back, or nothing")
+        if self.partial and self.discard:
+            raise OptionError("--partial and --discard contradict each other: what was done comes back, or nothing")
+        if self.partial and self.kill_after == 0:
+            raise OptionError("--partial needs a grace period: code that is killed at once brings nothing back")
 
 
 # ---------------------------------------------------------------- the line of a magic
@@ -234,6 +240,7 @@ class ParsedLine:
     start: StartMethod = StartMethod.AUTO
     quiet: bool = False
     memory: str | None = None
+    partial: bool = False
     help: bool = False
 
     def options(self, evaluate: Callable[[str], object]) -> RunOptions:
@@ -255,11 +262,13 @@ class ParsedLine:
             start=self.start,
             quiet=self.quiet,
             memory=None if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
+            partial=self.partial,
         )
 
 
 #: Every spelling of an option, with the field of ParsedLine that it fills.
 _FLAGS = {"-q": "quiet", "--quiet": "quiet", "--discard": "discard", "-h": "help", "--help": "help"}
+_FLAGS |= {"-p": "partial", "--partial": "partial"}
 _VALUES = {
     "-k": "kill_after",
     "--kill-after": "kill_after",
@@ -269,7 +278,7 @@ _VALUES = {
     "--with": "with_names",
     "--start": "start",
 }
-_LATER = {"-p": "--partial", "-b": "--background", "--max-output": "--max-output"}
+_LATER = {"-b": "--background", "--max-output": "--max-output"}
 _LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")

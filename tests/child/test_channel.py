@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,8 @@ from ipytimeout.child.channel import Channel
 from ipytimeout.child.streams import OutStream
 from ipytimeout.wire import framing
 from ipytimeout.wire.framing import Decoder
-from ipytimeout.wire.messages import ClearOutput, Message, Stream
+from ipytimeout.wire.memory import Filling, map_private
+from ipytimeout.wire.messages import Checkpoint, ClearOutput, Message, Stream
 
 
 class Far:
@@ -143,6 +145,47 @@ def test_an_exception_between_any_two_lines_of_a_write_cuts_no_message(far: Far,
     received = far.received()
     assert received in ([ClearOutput(True), ClearOutput(False)], [ClearOutput(False)] if raised else [])
     assert received[0] == ClearOutput(True) or line <= 4  # before it is in the queue
+
+
+@pytest.mark.parametrize("line", range(1, 60))
+def test_an_exception_between_any_two_lines_of_a_write_loses_no_descriptor(far: Far, line: int) -> None:
+    """They go with the first byte of their message, once."""
+    filling = Filling(b"content")
+    filling.step()
+    count = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename != module.__file__ or frame.f_code is Channel.flush.__code__:
+            return None
+        if event == "line":
+            count += 1
+            if count == line:
+                raise Tick
+        return trace
+
+    sys.settrace(trace)
+    try:
+        far.channel.send(Checkpoint(["x"], 3, [], [b"inline", filling.attached]))
+    except Tick:
+        pass
+    finally:
+        sys.settrace(None)
+    far.channel.flush()
+    os.close(filling.attached.descriptor)
+    far.socket.setblocking(False)
+    decoder, received, messages = Decoder(map_private), 0, []
+    with suppress(BlockingIOError):
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(far.socket, 1 << 16, 10)
+            decoder.target()[: len(data)] = data
+            messages += decoder.advance(len(data), descriptors)
+            received += len(descriptors)
+    if line <= 4 and not messages:
+        return  # it was not in the queue yet
+    (message,) = messages
+    assert received == 1
+    assert isinstance(message, Checkpoint) and [bytes(b) for b in message.buffers] == [b"inline", b"content"]
 
 
 def test_a_handler_that_prints_within_a_print_is_heard(far: Far) -> None:

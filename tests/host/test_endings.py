@@ -8,6 +8,7 @@ import pytest
 
 from ipytimeout.exceptions import ChildDied, DeadlineExceeded, ForeignError, MemoryLimitExceeded, RunCancelled, RunError
 from ipytimeout.host import endings
+from ipytimeout.host.endings import Kept
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.outcomes import Ending, Outcome
 from ipytimeout.wire.messages import Cause, Changes, Error, Gone, Verdict
@@ -73,6 +74,33 @@ def test_each_error_says_what_happened_and_that_nothing_was_changed(
     assert words in str(raised) and "nothing was changed in the notebook" in str(raised)
 
 
+NAMES = tuple(f"n{i}" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (Kept(), "nothing was changed in the notebook"),
+        (Kept(done=True), "what it had done was kept"),
+        (Kept(done=True, names=("a",)), "what it had done was kept, and of its checkpoints a"),
+        (Kept(names=("a", "b")), "only its checkpoints were kept: a, b"),
+        (Kept(names=("a", "b"), by_error=True), "its checkpoints are in error.checkpoints: a, b"),
+        (Kept(by_error=True), "nothing was changed in the notebook"),
+        (Kept(why_not="the interrupt took no effect in time"), "in time, so nothing was changed in the notebook"),
+        (Kept(names=NAMES), "n8, n9 and 2 more"),
+    ],
+)
+@pytest.mark.parametrize("cause", [Cause.TIMED_OUT, Cause.STALLED, Cause.CANCELLED, Cause.INTERRUPTED, Cause.DIED])
+def test_error_and_summary_say_what_was_kept(kept: Kept, words: str, cause: Cause) -> None:
+    """And what is not undone, where the code's own work is not kept."""
+    raised = error(cause, kept=kept)
+    assert words in str(raised) and ("not undone" in str(raised)) == (not kept.done)
+    outcome = endings.outcome_of(Verdict(cause.value, 1.5, None, ""), None, 5.0, Gone([]))
+    line = summary_line(outcome, kept=kept)
+    assert (f" — {kept}" in line) == (cause is not Cause.INTERRUPTED or bool(kept.names))
+    assert words in str(endings.warden_lost(kept))
+
+
 def test_a_death_comes_with_its_last_words_and_its_code() -> None:
     raised = error(Cause.DIED, 3, stderr="out of cheese")
     assert isinstance(raised, ChildDied)
@@ -102,8 +130,10 @@ def test_every_error_pickles_with_its_attributes() -> None:
     for kind in (DeadlineExceeded, RunCancelled, ChildDied, ForeignError, RunError):
         one = kind("what happened")
         one.where = ("Cell In[1], line 2, in f",)
+        one.checkpoints = {"best": 1}
         again = pickle.loads(pickle.dumps(one))
         assert (type(again), str(again), again.where) == (kind, "what happened", one.where)
+        assert again.checkpoints == {"best": 1} and kind("another").checkpoints == {}
 
 
 def test_an_exception_that_cannot_come_back_is_told_by_name_and_text() -> None:

@@ -70,6 +70,16 @@ def test_the_machinery_around_a_cell_is_left_out() -> None:
     assert where.own_frames([*outer, *FRAMES]) == FRAMES
 
 
+def test_what_the_code_calls_of_ours_is_left_out_and_the_code_is_not() -> None:
+    """``print`` and ``checkpoint`` are ours; what they call may be the code's again."""
+    child = os.path.join(os.path.dirname(os.path.dirname(where.__file__)), "child")
+    above = [(os.path.join(child, name), 1, "f") for name in ("main.py", "run.py")]
+    called = [(os.path.join(child, name), 2, "g") for name in ("checkpoints.py", "channel.py")]
+    reduce = (CELL, 9, "__reduce__")
+    assert where.own_frames([*above, *FRAMES, *called]) == FRAMES
+    assert where.own_frames([*above, *FRAMES, *called, reduce]) == [*FRAMES, reduce]
+
+
 def test_python_shows_the_frames_like_any_others() -> None:
     error = DeadlineExceeded("timed out").with_traceback(where.traceback_of(FRAMES))
     text = "".join(traceback.format_exception(error))

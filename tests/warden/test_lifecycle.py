@@ -154,6 +154,31 @@ def test_after_a_timeout_bringing_back_gets_no_more_than_the_grace_period() -> N
     assert [t for t, a in log if a is Action.KILL_TREE] == [pytest.approx(6.0)]
 
 
+@pytest.mark.parametrize("end", [5.2, Cancel()], ids=["deadline", "Cancel"])
+def test_what_was_done_is_waited_for_as_long_as_bytes_move_where_it_is_wanted(end: Event | float) -> None:
+    """``--partial``: the limit of all ways back, and no grace period any more."""
+    arm = Arm(5.0, 1.0, 10.0, partial=True)
+    run, log = play(end, CodeEnded(), 9.0, Progress(), 9.0, arm=arm)
+    assert run.phase is Phase.RETURNING and actions(log)[-1] is Action.JUDGE
+    run, log = play(end, CodeEnded(), 11.0, arm=arm)
+    assert run.cause in (Cause.TIMED_OUT, Cause.CANCELLED)
+    assert actions(log)[-3:] == [Action.TELL_BEGUN, Action.KILL_TREE, Action.JUDGE]
+    assert actions(log).count(Action.JUDGE) == 2
+
+
+def test_what_was_done_does_not_prolong_the_grace_period_of_code_that_goes_on() -> None:
+    _, log = play(20.0, arm=Arm(5.0, 1.0, 10.0, partial=True))
+    assert [t for t, a in log if a is Action.KILL_TREE] == [6.0]
+
+
+def test_a_run_that_is_being_ended_is_not_extended() -> None:
+    """The click has no effect: neither the end nor what the user is told moves."""
+    for events in ([5.2], [1.0, Cancel(), 0.1]):
+        run, log = play(*events, Extend(10.0), 0.5)
+        assert run.phase is Phase.ENDING and Action.TELL_EXTENDED not in actions(log)
+        assert play(*events, Extend(10.0), 2.0)[0].phase is Phase.KILLED
+
+
 def test_a_death_is_told_at_once_with_its_code() -> None:
     run, log = play(1.0, ChildExited(-11))
     assert (run.cause, run.returncode, run.elapsed) == (Cause.DIED, -11, 1.0)

@@ -67,6 +67,8 @@ class Watch:
         with collector_paused(), warnings_held():
             self._sight = _Sight(namespace, table)
             self._groups = _grouped(table, self._sight)
+        #: Where the classes and functions are in the groups, by their numbers; made when it is first asked for.
+        self._code: dict[int, tuple[_Group, int]] | None = None
         if len(table.objects) > _MANY:
             # Or the collector would go through all of them again and again while the code runs.
             gc.freeze()
@@ -115,6 +117,28 @@ class Watch:
         collected = _dump(parts, now, len(table.objects), numbers, without, only, self._describe)
         collected.left_behind = {**left_behind, **collected.left_behind}
         return collected
+
+    def changed_code(self, numbers: Collection[int]) -> list[str]:
+        """Say which of these classes and functions the code has changed in place by now. Called while it runs."""
+        if self._code is None:
+            self._code = {
+                number: (group, index)
+                for group in self._groups
+                if issubclass(type(group.objects[0]), type | types.FunctionType)
+                for index, number in enumerate(group.numbers)
+            }
+        found = []
+        for number in sorted(self._code.keys() & numbers):
+            group, index = self._code[number]
+            for facet, notes in zip(group.facets, group.notes, strict=True):
+                try:
+                    same = facet.delta(group.objects[index], notes.before(index), self._sight) is None
+                except Exception:
+                    same = False
+                if not same:
+                    found.append(self._describe(number))
+                    break
+        return found
 
     def _changes(self, left_behind: dict[str, str]) -> dict[int, list[tuple[str, object]]]:
         """Return the deltas of every object that changed, by its number."""

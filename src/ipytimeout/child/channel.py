@@ -25,13 +25,14 @@ import socket
 import time
 from array import array
 from collections import deque
-from contextlib import suppress
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, map_private, share
-from ipytimeout.wire.messages import Changes, Message, Stream
+from ipytimeout.wire.messages import Attached, Changes, Clock, Message, Stream
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
@@ -45,8 +46,9 @@ _ANCILLARY = socket.CMSG_SPACE(4 * MOST)
 
 #: A piece of text for the stream of this name, or any other message.
 _Item = tuple[str, str] | Message
-#: The parts of the frame being written, which one is next, how much of it went, and what items it is made of.
-_Frame = tuple[list[memoryview], int, list[int], int]
+#: The parts of the frame being written, which one is next, how much of it went, what items it is made of, and the
+#: descriptors that go with its first byte, as ``sendmsg`` takes them.
+_Frame = tuple[list[memoryview], int, list[int], int, list[tuple[int, int, "array[int]"]]]
 
 
 class Channel:
@@ -62,8 +64,9 @@ class Channel:
         self._queue: deque[_Item] = deque()
         self._frame: _Frame | None = None
         self._removed: list[_Item] = []  # items of a complete frame that have left the queue
-        self._lock = _thread.allocate_lock()
-        self._owner = 0  # the thread that writes; stale unless the lock is taken
+        # One that knows its thread: a signal handler may come just after it is taken, or just before it is let go.
+        self._lock: Any = _thread.RLock()
+        self._again = False  # whether there was a call from inside a write
         # Bound here, because freezegun and its like replace these functions in every module.
         self._now = time.monotonic
         self._window = 0.0
@@ -75,6 +78,11 @@ class Channel:
         self.pid = os.getpid()
         self._socket = socket.socket(fileno=fd)
         self._inbox = _Inbox(self._socket)
+
+    @property
+    def is_writing_here(self) -> bool:
+        """Whether this thread is inside a write: then what it sends now leaves after that."""
+        return bool(self._lock._is_owned())
 
     # ------------------------------------------------------------ out
 
@@ -131,19 +139,21 @@ class Channel:
 
     def flush(self) -> None:
         """Write all that is in the queue."""
-        me = _thread.get_ident()
-        if self._owner == me and self._lock.locked():
-            return  # called from inside a write, which goes on until the queue is empty
+        if self.is_writing_here:
+            self._again = True
+            return  # the write goes on until the queue is empty
         # One call and nothing else: CPython 3.13 leaves the backward jump of a loop outside of the exception
         # table of the ``with`` around it, so a handler that raises just there would leave the lock taken.
         with self._lock:
-            kept = self._write_all(me)
+            kept = self._write_all()
         if kept is not None:
             raise kept
+        if self._again:  # by a handler that may have come after the last look at the queue
+            self._again = False
+            self.flush()
 
-    def _write_all(self, me: int) -> BaseException | None:
+    def _write_all(self) -> BaseException | None:
         """Write until the queue is empty; return what was raised meanwhile by others than us."""
-        self._owner = me
         kept: BaseException | None = None
         attempts = 0
         while True:
@@ -158,7 +168,6 @@ class Channel:
                     self._queue.popleft()  # it is no interrupt: this item cannot be encoded
                     attempts = 0
             else:
-                self._owner = 0
                 return kept
 
     def _write_some(self) -> None:
@@ -173,14 +182,17 @@ class Channel:
             self._frame = frame = self._next_frame()
             if frame is None:
                 return False
-        parts, index, sent, count = frame
+        parts, index, sent, count, descriptors = frame
         if index < len(parts):
             rest = parts[index][sum(sent) :]
             if rest.nbytes:
                 # One call into C: either nothing was sent, or what was sent is on record.
-                sent.extend(map(self._socket.send, (rest,)))
+                if descriptors and not index and not sent:
+                    sent.extend(map(self._socket.sendmsg, ([rest],), (descriptors,)))
+                else:
+                    sent.extend(map(self._socket.send, (rest,)))
             else:
-                self._frame = (parts, index + 1, [], count)
+                self._frame = (parts, index + 1, [], count, descriptors)
             return True
         calls = itertools.repeat(self._queue.popleft, count - len(self._removed))
         self._removed.extend(map(operator.call, calls))
@@ -209,7 +221,9 @@ class Channel:
         else:
             message = first
         parts = [memoryview(part).cast("B") for part in encode(message)]
-        return parts, 0, [], count
+        attached = [b.descriptor for b in getattr(message, "buffers", ()) if isinstance(b, Attached)]
+        descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", attached))] if attached else []
+        return parts, 0, [], count, descriptors
 
     def _flush_soon(self) -> None:
         """See to it that the queue is written within an interval."""
@@ -255,17 +269,25 @@ class Channel:
 
     def receive_quietly(self) -> Message | None:
         """The same while no signal handler can raise: without a thread, straight to its place."""
-        return self._inbox.take() if self._inbox.busy else self._inbox.read()
+        return self._inbox.take() if self._inbox.busy else self._inbox.read_answer()
+
+    def clock(self) -> Clock | None:
+        """Return the last that the host has said of the clock; None when nothing has changed since the start."""
+        if os.getpid() == self.pid:
+            self._inbox.look()
+        return self._inbox.clock
 
 
 class _Inbox:
     """Messages from the host, one at a time.
 
     While the code runs, a thread of its own reads: signal handlers never run there, so that none can raise
-    between a read and its record and cut the stream of messages.
+    between a read and its record and cut the stream of messages. What is said of the clock comes unasked, and is
+    kept aside by whoever reads it; all else is an answer.
     """
 
     def __init__(self, connection: socket.socket) -> None:
+        self.clock: Clock | None = None
         self._socket = connection
         self._decoder = Decoder(map_private)
         self._read_ahead: deque[Message] = deque()
@@ -291,6 +313,11 @@ class _Inbox:
             self._read_ahead.extend(self._decoder.advance(count, descriptors))
         return self._read_ahead.popleft()
 
+    def read_answer(self) -> Message | None:
+        while isinstance(message := self.read(), Clock):
+            self.clock = message
+        return message
+
     def take(self) -> Message | None:
         while not self._answers:
             if not self._reader.locked():
@@ -300,25 +327,63 @@ class _Inbox:
 
     def drop(self) -> None:
         """Drop all that has come by now."""
+        self.look()
+        while self._reader.locked() and self.has_more():  # by the thread of a question that was interrupted
+            self._ready.acquire()
         self._answers.clear()
-        while self.has_more():
-            if self.take() is None:
-                return  # the host is gone
+
+    def look(self) -> None:
+        """Read what has come by now, without waiting for more. Whoever waits for an answer does so already."""
+        if not self._reader.locked() and self.has_more():
+            done = _thread.allocate_lock()
+            done.acquire()
+            _thread.start_new_thread(self._read_all, (done,))
+            done.acquire()
 
     def has_more(self) -> bool:
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
-        return bool(waiting.poll(0))
+        return bool(self._read_ahead or waiting.poll(0))
+
+    def _read_all(self, done: _thread.LockType) -> None:
+        """Read in a thread what is there, and release ``done``."""
+        try:
+            with self._reading() as reads:
+                while reads and self.has_more() and self._file(self.read()):
+                    pass
+        finally:
+            done.release()
 
     def _read_one(self) -> None:
+        """Read an answer, in a thread."""
+        with self._reading() as reads:
+            while reads and not self._answers:
+                self._file(self.read())
+
+    @contextmanager
+    def _reading(self) -> Iterator[bool]:
+        """Be the one thread that reads; False in a second one: an earlier question was interrupted, say."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         if not self._reader.acquire(blocking=False):
-            return  # an earlier question was interrupted, and its thread still reads
+            yield False
+            return
         try:
-            self._answers.append(self.read())
+            yield True
         except OSError:
             self._answers.append(None)
         finally:
             self._reader.release()
-            with suppress(RuntimeError):  # nobody has waited since the last one
-                self._ready.release()
+            self._wake()
+
+    def _file(self, message: Message | None) -> bool:
+        """Put a message where it belongs; tell whether there can be more."""
+        if isinstance(message, Clock):
+            self.clock = message
+        else:
+            self._answers.append(message)
+        self._wake()
+        return message is not None
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # nobody has waited since the last time
+            self._ready.release()

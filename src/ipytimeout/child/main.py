@@ -27,11 +27,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ipytimeout.child import process
 from ipytimeout.child.changes import MISSING, Collected, Watch, collect_call
 from ipytimeout.child.channel import Channel
+from ipytimeout.child.checkpoints import Checkpoints
 from ipytimeout.child.errors import text_of
+from ipytimeout.child.inside import CodeClock, Inside
 from ipytimeout.child.interrupts import Interrupts
+from ipytimeout.child.progress import Reporter
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
 from ipytimeout.child.streams import OutStream
+from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters import load as load_adapters
@@ -176,9 +180,17 @@ class Child:
         unset = self._adopt_settings(job, loaded, namespace)
         watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None
         before = read_state(), self._adapters.read()
+        clock, reporter = CodeClock(self.channel, job.timeout), Reporter(self.channel)
+        checkpoints = None
+        if not job.discard:
+            keep = job.keep if isinstance(job, Execute) else None
+            checkpoints = Checkpoints(self.channel, self.interrupts, loaded.table, watch, keep)
 
-        ended = self._run(job, loaded)
+        enter(Inside(clock, reporter, checkpoints))
+        ended = self._run(job, loaded, clock)
+        enter(None)
 
+        reporter.stop()
         self.channel.flush()
         process.flush_stdio()
         process.flush_files()
@@ -192,7 +204,7 @@ class Child:
                 del changes
             answer = self.channel.receive_quietly()
 
-    def _run(self, job: Execute | Call, loaded: Loaded) -> Ended:
+    def _run(self, job: Execute | Call, loaded: Loaded, clock: CodeClock) -> Ended:
         """Run the code, between the two bytes that make the warden's clock run."""
         Questions(self.channel).install()
         ended: Ended | None = None
@@ -201,6 +213,7 @@ class Child:
             self.shell.reserve = reserve
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
+        clock.start()
         try:
             self.interrupts.start()
             ended = self._call_or_execute(job, loaded)

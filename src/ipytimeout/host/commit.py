@@ -12,7 +12,7 @@ import contextlib
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ipytimeout.wire import kinds
@@ -46,6 +46,11 @@ class Commit:
         self.left_behind: dict[str, str] = {}
         #: What the run has set in its process, beside names.
         self.settings: Delta = {}, []
+
+    def bind(self, values: Mapping[str, object]) -> None:
+        """Bind these names too, in place of what was prepared for them."""
+        self._names.update(values)
+        self._deleted = [name for name in self._deleted if name not in values]
 
     @property
     def changed(self) -> int:

@@ -5,6 +5,7 @@ Law of the file: the texts say what happened, to what, and what to do next.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 
 from ipytimeout.exceptions import (
@@ -20,7 +21,39 @@ from ipytimeout.outcomes import EXIT_CHANNEL_LOST, Ending, Outcome, describe_ret
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.messages import Cause, Changes, Gone, Verdict
 
-_UNTOUCHED = "nothing was changed in the notebook (files it wrote and requests it sent are not undone)"
+#: So many names are listed.
+_MOST_NAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What comes back of a run that did not end by itself."""
+
+    #: Whether what the code had done does (``--partial``).
+    done: bool = False
+    #: The names whose checkpoints do.
+    names: tuple[str, ...] = ()
+    #: Whether these are the error's, and not the notebook's.
+    by_error: bool = False
+    #: Why what the code had done does not, although it was wanted.
+    why_not: str = ""
+
+    def __str__(self) -> str:
+        more = f" and {len(self.names) - _MOST_NAMES} more" if len(self.names) > _MOST_NAMES else ""
+        names = ", ".join(self.names[:_MOST_NAMES]) + more
+        if self.done:
+            return "what it had done was kept" + (f", and of its checkpoints {names}" if names else "")
+        if self.by_error:
+            text = f"its checkpoints are in error.checkpoints: {names}"
+        else:
+            text = f"only its checkpoints were kept: {names}"
+        text = text if names else "nothing was changed in the notebook"
+        return f"{self.why_not}, so {text}" if self.why_not else text
+
+    @property
+    def in_full(self) -> str:
+        """The same, with what is not undone."""
+        return str(self) if self.done else f"{self} (files it wrote and requests it sent are not undone)"
 
 
 def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, gone: Gone, memory: float = inf) -> Outcome:
@@ -49,23 +82,26 @@ def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, gone: 
     return Outcome(ending, verdict.elapsed, timeout, verdict.returncode, ended, gone.peak, memory, gone.cpu)
 
 
-def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, stderr: str) -> BaseException:
-    """Return the exception for an ending that brings nothing back. ``place``: where the code was, in short."""
+def error_of(
+    outcome: Outcome, verdict: Verdict, *, running: bool, place: str, stderr: str, kept: Kept | None = None
+) -> BaseException:
+    """Return the exception for a run that did not end by itself. ``place``: where the code was, in short."""
+    came_back = (kept or Kept()).in_full
     after = f"after {outcome.elapsed:.1f} s"
     at = f" {place}" if place else ""
     match outcome.ending:
         case Ending.TIMED_OUT if verdict.cause == Cause.STALLED.value:
             phase = "bringing the results back" if running else "starting and sending the names"
-            return DeadlineExceeded(f"{phase} made no progress for {_stall(outcome)}; {_UNTOUCHED}")
+            return DeadlineExceeded(f"{phase} made no progress for {_stall(outcome)}; {came_back}")
         case Ending.TIMED_OUT:
-            return DeadlineExceeded(f"timed out after {format_duration(outcome.timeout)}{at}; {_UNTOUCHED}")
+            return DeadlineExceeded(f"timed out after {format_duration(outcome.timeout)}{at}; {came_back}")
         case Ending.CANCELLED:
-            return RunCancelled(f"cancelled {after}{at}; {_UNTOUCHED}")
+            return RunCancelled(f"cancelled {after}{at}; {came_back}")
         case Ending.INTERRUPTED:
             why = f"the interrupt took no effect{at} and the run was killed {after}" if running else "interrupted"
-            return KeyboardInterrupt(f"{why}; {_UNTOUCHED}")
+            return KeyboardInterrupt(f"{why}; {came_back}")
         case Ending.OVER_MEMORY:
-            return _over_memory(outcome, verdict, f"{after}{at}")
+            return _over_memory(outcome, verdict, f"{after}{at}", came_back)
         case _:
             code = outcome.returncode
             how = "died" if code is None else "was ended by " if code < 0 else "exited with "
@@ -75,12 +111,12 @@ def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, s
             if verdict.oom_killed:
                 text += ": the system killed it because there was no memory left"
             last = f"; its last words: {stderr}" if stderr else ""
-            error = ChildDied(f"{text}; {_UNTOUCHED}{last}")
+            error = ChildDied(f"{text}; {came_back}{last}")
             error.returncode = code
             return error
 
 
-def _over_memory(outcome: Outcome, verdict: Verdict, when: str) -> MemoryLimitExceeded:
+def _over_memory(outcome: Outcome, verdict: Verdict, when: str, came_back: str) -> MemoryLimitExceeded:
     peak, limit = format_size(outcome.peak), format_size(outcome.memory_limit)
     if verdict.cause == Cause.OVER_MEMORY.value:
         text = f"used {peak} of memory, and {limit} were allowed, {when}"
@@ -88,7 +124,7 @@ def _over_memory(outcome: Outcome, verdict: Verdict, when: str) -> MemoryLimitEx
     else:
         text = f"almost nothing was left of the {limit} of memory that there are, and this run used {peak}, {when}"
         advice = "free what the notebook does not need (del), or give the code less to do at once"
-    error = MemoryLimitExceeded(f"{text}; {_UNTOUCHED}; {advice}")
+    error = MemoryLimitExceeded(f"{text}; {came_back}; {advice}")
     error.peak, error.limit = outcome.peak, None if outcome.memory_limit == inf else int(outcome.memory_limit)
     return error
 
@@ -103,10 +139,10 @@ def foreign_error(changes: Changes, reason: str) -> ForeignError:
     return error
 
 
-def warden_lost() -> RunError:
+def warden_lost(kept: Kept | None = None) -> RunError:
     return RunError(
-        "the warden process of ipytimeout was killed, and the run with it; "
-        "nothing was changed in the notebook. Run the cell again: a new warden starts by itself"
+        f"the warden process of ipytimeout was killed, and the run with it; {kept or Kept()}. "
+        "Run the cell again: a new warden starts by itself"
     )
 
 

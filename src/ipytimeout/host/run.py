@@ -7,6 +7,8 @@ Nothing of the notebook is touched before the last step, and the last step canno
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import pickle
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from ipytimeout.exceptions import RunError
 from ipytimeout.host import endings, process_state, where
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
+from ipytimeout.host.checkpoints import Rebuilt
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
+from ipytimeout.host.endings import Kept
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay, mark_shown, show_as
@@ -75,6 +79,8 @@ class Ended:
     left_behind: dict[str, str]
     state: ProcessState | None
     sources: dict[str, tuple[str, int]]
+    #: What it brings back although it did not end by itself.
+    kept: Kept = field(default_factory=Kept)
 
 
 def get_ready(shell: InteractiveShell) -> None:
@@ -100,8 +106,9 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             refused=refused,
             discard=options.discard,
             keep=None if options.keep is None else list(options.keep),
-            partial=False,
+            partial=options.partial,
             buffers=dump.buffers,
+            timeout=options.timeout,
         )
 
     process_state.learn(code, shell.transform_cell, namespace)
@@ -123,7 +130,7 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             hook: Any = shell.displayhook
             hook.update_user_ns(value)
             hook.fill_exec_result(value)
-        view.conclude(summary_line(ended.outcome, ended.place))
+        view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
     if ended.left_behind:
         shell.display_pub.publish(as_bundle(left_behind_line(ended.left_behind)))
     if ended.error is not None:
@@ -141,7 +148,7 @@ def run_call(
     state = read_state()
 
     def message(dump: Dump, refused: dict[str, str]) -> Call:
-        return Call(state, cell_sources(shell), refused, options.discard, dump.buffers)
+        return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
 
     beside = process_state.to_send()
     needed = needed_by_call(
@@ -157,7 +164,7 @@ def run_call(
     with view_of_call(shell, cell_numbers(shell), quiet=options.quiet) as view:
         ended = _run(job, options, shell, view)
         if ended.error is not None:
-            view.conclude(summary_line(ended.outcome, ended.place))
+            view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
     if ended.error is not None:
         raise ended.error
     if ended.commit is None or not ended.commit.has_result:
@@ -187,8 +194,6 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
-        except WardenLost:
-            raise endings.warden_lost() from None
 
 
 def _run_once(
@@ -207,15 +212,17 @@ def _run_once(
         child = launcher.take(settle)
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
-    with (
-        Supervision(child, relay, view, options.timeout, lambda: launcher.prepare_during_run(settle)) as run,
-        interrupts_go_to(child),
-        view.listening(),
-    ):
+    run = Supervision(
+        child, relay, view, options.timeout, lambda: launcher.prepare_during_run(settle), partial=options.partial
+    )
+    commit: Commit | None = None
+    unbuilt: dict[str, str] = {}
+    # When the warden is lost, what is safe comes back all the same.
+    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), view.listening():
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         run.state.may_use(memory)
         stall = endings.stall_limit(options.timeout)
-        child.tell_warden(Arm(options.timeout, options.kill_after, stall, False, memory, view.shows_memory))
+        child.tell_warden(Arm(options.timeout, options.kill_after, stall, options.partial, memory, view.shows_memory))
         child.send(message)
         run.until(lambda: run.verdict is not None or (run.changes is not None and not run.running))
         if run.changes is not None and not run.running:
@@ -225,9 +232,18 @@ def _run_once(
         commit, unbuilt = _bring_back(run, dump, job.namespace)
         child.tell_warden(Finish())
         run.finish()
-    launcher.prepare(settle)
-    ended = _conclude(run, commit, unbuilt, shell, memory, is_cell=isinstance(message, Execute))
+    if not run.lost:
+        launcher.prepare(settle)
+    is_cell = isinstance(message, Execute)
+    if not run.brings_back:
+        commit = None
+    safe = _safe_values(run, commit, job.namespace, dump, options, is_cell=is_cell)
+    ended = _conclude(run, commit, unbuilt, safe, shell, memory, is_cell=is_cell)
     ended.left_behind.update(titles({**dump.refused, **message.refused}))
+    if is_cell and safe.values:
+        commit = commit or Commit(job.namespace)
+        commit.bind(safe.values)
+        ended = dataclasses.replace(ended, commit=commit)
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended
@@ -236,7 +252,7 @@ def _run_once(
 def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tuple[Commit | None, dict[str, str]]:
     """Rebuild what came back, on new objects. What cannot be rebuilt is left out: those parts, with the reason."""
     without: dict[str, str] = {}
-    while run.ended_by_itself and run.changes is not None and run.changes.buffers:
+    while run.brings_back and run.changes is not None and run.changes.buffers:
         try:
             return prepare(run.changes.buffers, namespace, dump.table), without
         except CannotRebuild as error:
@@ -245,14 +261,35 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
             without[error.name] = error.reason
         run.changes = None
         run.child.send(Resend(None, without))
-        run.until(lambda: run.changes is not None or not run.ended_by_itself)
+        run.until(lambda: run.changes is not None or run.gone is not None or not run.brings_back)
     return None, without
+
+
+def _safe_values(
+    run: Supervision,
+    commit: Commit | None,
+    namespace: dict[str, Any],
+    dump: Dump,
+    options: RunOptions,
+    *,
+    is_cell: bool,
+) -> Rebuilt:
+    """Rebuild what the code has made safe: all of it, or, of a cell that brings back what it did, what stays behind."""
+    if options.discard or (run.ended_by_itself and not is_cell):
+        return Rebuilt()
+    names = set(run.checkpoints.names)
+    if options.keep is not None:
+        names &= set(options.keep)
+    if commit is not None:
+        names &= {*commit.left_behind, *(run.changes.left_behind if run.changes is not None else ())}
+    return run.checkpoints.rebuild(names, namespace, dump.table)
 
 
 def _conclude(
     run: Supervision,
     commit: Commit | None,
     unbuilt: dict[str, str],
+    safe: Rebuilt,
     shell: InteractiveShell | None,
     memory: float,
     *,
@@ -271,13 +308,18 @@ def _conclude(
     place = where.in_short(frames, numbers)
     error: BaseException | None = None
     left_behind: dict[str, str] = {}
-    if run.ended_by_itself:
-        assert changes is not None
+    kept = Kept()
+    if changes is not None and run.brings_back:
         left_behind = dict(changes.left_behind)
         if commit is not None:
             left_behind.update(commit.left_behind)
         elif "everything" in unbuilt:
             left_behind.update(unbuilt)
+    for name in safe.values.keys() & left_behind.keys():
+        left_behind[name] += "; its checkpoint was kept instead"
+    left_behind.update(safe.left_behind)
+    if run.ended_by_itself:
+        assert changes is not None
         if not changes.success:
             error = commit.exception if commit is not None else None
             if error is None:
@@ -286,10 +328,17 @@ def _conclude(
             if is_cell and changes.error is not None:
                 mark_shown(error, changes.error.traceback)
     else:
-        commit = None
-        error = endings.error_of(outcome, verdict, running=run.running, place=place, stderr=run.last_words)
+        kept = Kept(commit is not None, tuple(safe.values), not is_cell, _why_not_partial(run, commit, unbuilt))
+        if run.lost:
+            error = endings.warden_lost(kept)
+        else:
+            error = endings.error_of(
+                outcome, verdict, running=run.running, place=place, stderr=run.last_words, kept=kept
+            )
         if isinstance(error, RunError):
             error.where = where.as_text(frames, numbers)
+        if not is_cell and safe.values:
+            error.checkpoints = safe.values  # type: ignore[attr-defined]  # KeyboardInterrupt has none by itself
         if shell is not None and is_cell:
             show_as(error, where.rendered(error, frames, shell))
     if error is not None:
@@ -303,7 +352,18 @@ def _conclude(
         left_behind,
         changes.state if brings_back and changes is not None else None,
         changes.sources if brings_back and changes is not None else {},
+        kept,
     )
+
+
+def _why_not_partial(run: Supervision, commit: Commit | None, unbuilt: Mapping[str, str]) -> str:
+    """Say why ``--partial`` brings back nothing of what the code had done; "" where it does, or was not asked to."""
+    if not (run.partial and run.running and run.brings_back) or commit is not None:
+        return ""
+    if run.changes is None and run.judged < 2:
+        return "the interrupt took no effect in time"
+    reason = unbuilt.get("everything", "")
+    return "what it had done could not be brought back" + (f" ({reason})" if reason else "")
 
 
 def _take_back(shell: InteractiveShell, ended: Ended) -> Any:

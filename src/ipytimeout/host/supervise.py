@@ -16,12 +16,15 @@ from math import inf
 from types import FrameType, TracebackType
 from typing import Protocol, Self, TypeAlias
 
+from ipytimeout.host.checkpoints import Checkpoints
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.wire.marks import kill_marked
 from ipytimeout.wire.messages import (
     Asking,
+    Cause,
     Changes,
+    Checkpoint,
     ClearOutput,
     DisplayData,
     EndBegun,
@@ -36,6 +39,7 @@ from ipytimeout.wire.messages import (
     Message,
     Payload,
     Progress,
+    Progressed,
     Running,
     Stack,
     Started,
@@ -46,6 +50,7 @@ from ipytimeout.wire.messages import (
 
 #: The warden hears of progress at most so often, in seconds.
 _PROGRESS = 0.5
+_KEPT_BY_PARTIAL = (Cause.TIMED_OUT.value, Cause.CANCELLED.value)
 #: So many characters of stderr are kept, to say with what a child died.
 _LAST_WORDS = 500
 
@@ -105,7 +110,16 @@ class WardenLost(Exception):
 class Supervision:
     """One run, from the moment its child is at hand. A context manager: on leaving, nothing of the run stays."""
 
-    def __init__(self, child: Child, relay: Relay, view: View, timeout: float, on_running: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        child: Child,
+        relay: Relay,
+        view: View,
+        timeout: float,
+        on_running: Callable[[], None],
+        *,
+        partial: bool = False,
+    ) -> None:
         self.child = child
         self._relay = relay
         self._view = view
@@ -121,6 +135,14 @@ class Supervision:
         self.changes: Changes | None = None
         self.gone: Gone | None = None
         self._question: Question | None = None
+        #: What the code has made safe.
+        self.checkpoints = Checkpoints()
+        #: Whether what the code had done is wanted also when the deadline or Cancel ended it.
+        self.partial = partial
+        #: Whether the warden has died, and the run with it.
+        self.lost = False
+        #: How often the warden has judged: a second time when something went wrong on the way back.
+        self.judged = 0
         self._stderr = ""
         self._told = time.monotonic()
         self._moved = 0
@@ -142,6 +164,13 @@ class Supervision:
     @property
     def ended_by_itself(self) -> bool:
         return self.verdict is not None and not self.verdict.cause
+
+    @property
+    def brings_back(self) -> bool:
+        """Whether what the code has done is to come back, if it comes."""
+        return self.ended_by_itself or (
+            self.partial and self.verdict is not None and self.verdict.cause in _KEPT_BY_PARTIAL
+        )
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Relay and take note until ``condition`` holds; raise ``WardenLost`` if it cannot any more."""
@@ -172,6 +201,11 @@ class Supervision:
                 if self.gone is None:
                     if self._mark is not None:
                         kill_marked(self._mark)
+                    for last in self.child.rest():
+                        if not isinstance(last, InputRequest):
+                            self._take(last)
+                    self.lost, self.gone = True, Gone([])
+                    self.verdict = Verdict(Cause.DIED.value, self.state.facts.elapsed, None, "")
                     raise WardenLost
             case Stream("stderr", text):
                 self._stderr = (self._stderr + text)[-_LAST_WORDS:]
@@ -181,6 +215,7 @@ class Supervision:
             case InputRequest():
                 self.child.tell_warden(Asking(True))
                 self.state.asks()
+                self.child.send(self.state.clock)
                 self._view.draw()  # nothing may be drawn while the user thinks
                 self._question = self._relay.ask(message)
             case InputEnded():
@@ -198,12 +233,17 @@ class Supervision:
             case Extended(timeout):
                 self.timeout = timeout
                 self.state.may_run(timeout)
+                self.child.send(self.state.clock)
             case Usage(used):
                 self.state.uses(used)
+            case Progressed(fraction, text):
+                self.state.has_progressed(fraction, text)
+            case Checkpoint():
+                self.checkpoints.take(message)
             case Stack(text):
                 self._view.show_stack(text)
             case Verdict(_, elapsed):
-                self.verdict = message
+                self.verdict, self.judged = message, self.judged + 1
                 self.state.has_ended(elapsed)
             case Gone():
                 self.gone = message
@@ -223,6 +263,7 @@ class Supervision:
             self._question = None
             self.child.tell_warden(Asking(False))
             self.state.is_answered()
+            self.child.send(self.state.clock)
 
     def _tell_progress(self) -> None:
         now = time.monotonic()

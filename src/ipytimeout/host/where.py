@@ -27,6 +27,8 @@ _NESTED = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 _THREAD = re.compile(r"^(?:Thread 0x[0-9a-f]+ ?(?:\[(.*)\])?|Current thread 0x.*|Stack).*\(most recent call first\):$")
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+#: The file of ours that calls the code, through the shell for a cell.
+_LAST_ABOVE = os.path.join(_OURS, "child", "run.py")
 
 
 def frames_of_dump(text: str) -> list[Frame]:
@@ -61,9 +63,13 @@ def _blocks(text: str) -> list[tuple[str | None, list[Frame]]]:
 
 
 def own_frames(frames: Sequence[Frame]) -> list[Frame]:
-    """Leave out the frames of this package and of the shell that runs the cell: what is above the code."""
-    last = max((i for i, (file, _, _) in enumerate(frames) if file.startswith(_OURS)), default=-1)
-    rest = list(frames[last + 1 :])
+    """Leave out the frames of this package and of the shell that runs the cell: above the code, and where it calls us.
+
+    What the code calls of ours (``checkpoint``, ``print``) calls the code again at times, to pickle an object of its.
+    """
+    ours = [i for i, (file, _, _) in enumerate(frames) if file.startswith(_OURS)]
+    last = max((i for i in ours if frames[i][0] == _LAST_ABOVE), default=max(ours, default=-1))
+    rest = [frame for i, frame in enumerate(frames) if i > last and i not in ours]
     while rest and is_shell_file(rest[0][0]):
         rest.pop(0)
     return rest

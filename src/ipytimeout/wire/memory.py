@@ -77,8 +77,14 @@ def share(buffers: Sequence[Buffer]) -> tuple[list[Buffer], list[Filling]]:
 
 
 def map_private(attached: Attached) -> memoryview:
-    """Map a buffer copy-on-write, and close its descriptor. Raise ``ValueError`` where it is not what it says."""
+    """Map a buffer copy-on-write, and close its descriptor. Raise ``ValueError`` where it is not what it says.
+
+    A descriptor of no bytes is a receipt: one end of a pipe, whose other end sees it closed when it has arrived.
+    """
     descriptor, size = attached.descriptor, attached.size
+    if not size:
+        os.close(descriptor)
+        return memoryview(b"")
     try:
         # The other process keeps a descriptor: shortened later, the mapping would kill this one by SIGBUS.
         fcntl.fcntl(descriptor, _ADD_SEALS, _SHRINK | _GROW)

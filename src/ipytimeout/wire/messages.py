@@ -99,6 +99,8 @@ class Execute:
     #: Whether to send the changes also after the deadline's interrupt.
     partial: bool
     buffers: Sequence[Buffer] = ()
+    #: How long the code may run, in seconds, as the child knows it at first.
+    timeout: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Call:
     refused: dict[str, str]
     discard: bool
     buffers: Sequence[Buffer] = ()
+    timeout: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,16 @@ class Resend:
 
     only: str | None
     without: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """While the code runs: when it is to be ended now. Moments of the monotonic clock, which a machine has one of."""
+
+    #: May be infinite.
+    deadline: float
+    #: Since when the clock stands still, because the user is asked something.
+    stands_since: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +203,32 @@ class InputRequest:
 @dataclass(frozen=True, slots=True)
 class InputEnded:
     """The code waits for the answer no more: something was raised meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the code says it is, by ``progress()``."""
+
+    #: From 0 to 1; None where the end is not known.
+    fraction: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Values that ``checkpoint()`` makes safe, and that belong together.
+
+    ``buffers``: the pickle of all of them, then its out-of-band buffers. A last one of no bytes is the receipt of a
+    message with shared memory (``wire.memory``).
+    """
+
+    #: In the order of the pickle.
+    names: list[str]
+    #: How many objects the table has.
+    size: int
+    #: Classes and functions of the notebook that the values use, and that the code has changed in place.
+    changed: list[str]
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +433,7 @@ Message: TypeAlias = (
     | Execute
     | Call
     | Resend
+    | Clock
     | InputReply
     | Running
     | Stream
@@ -404,6 +444,8 @@ Message: TypeAlias = (
     | Payload
     | InputRequest
     | InputEnded
+    | Progressed
+    | Checkpoint
     | Changes
     | Start
     | Arm

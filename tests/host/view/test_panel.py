@@ -11,7 +11,7 @@ import pytest
 from ipywidgets.widgets import widget as ipywidgets_widget
 
 from ipytimeout.host.view.panel import Widgets, stack_as_html
-from ipytimeout.host.view.run_state import Facts, Phase
+from ipytimeout.host.view.run_state import Facts, Phase, Said
 from ipytimeout.wire.messages import Cancel, Extend, Message, Where
 
 RUNNING = Facts(Phase.RUNNING, 2.0, 5.0)
@@ -100,6 +100,28 @@ def test_without_a_limit_there_is_neither_bar_nor_more() -> None:
     assert [panel._bar.layout.display, panel._more.layout.display] == ["none"] * 2
     assert panel._text.value == "2.0 s"
     panel.close()
+
+
+@pytest.mark.parametrize("timeout", [5.0, inf])
+def test_the_bar_and_the_words_are_the_codes_own(timeout: float) -> None:
+    """As text, whatever it says; nothing else on the line changes."""
+    panel: Any = Widgets(Facts(Phase.RUNNING, 2.0, timeout), True, lambda message: None)
+    said = Said(0.25, "<b>fit</b>", 1.2)
+    panel.draw(Facts(Phase.RUNNING, 2.0, timeout, said))
+    assert panel._bar.value == 0.25 and panel._bar.layout.display is None
+    assert panel._note.value == "&lt;b&gt;fit&lt;/b&gt; · 1 s left"
+    assert panel._text.value.startswith("2.0 s")
+    panel.draw(Facts(Phase.ENDING, 2.0, timeout, said))
+    assert panel._note.value == "ending" and panel._bar.value == 0.25
+    panel.close()
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "left", "warns"), [(1.0, 3.0, False), (1.0, 6.0, True), (4.5, 0.2, False), (4.5, None, True)]
+)
+def test_the_bar_warns_when_the_time_will_not_do(panel: Any, elapsed: float, left: float | None, warns: bool) -> None:
+    panel.draw(Facts(Phase.RUNNING, elapsed, 5.0, Said(0.5, "", left)))
+    assert ("warn" in panel._bar.style.bar_color) == warns
 
 
 def test_in_an_output_widget_the_panel_becomes_the_line() -> None:

@@ -12,7 +12,7 @@ import pytest
 from ipytimeout.host import relay
 from ipytimeout.host.relay import PlainRelay
 from ipytimeout.host.view import live, terminal
-from ipytimeout.host.view.run_state import Facts, Phase, RunState
+from ipytimeout.host.view.run_state import Facts, Phase, RunState, Said
 from ipytimeout.host.view.terminal import TerminalView, progress_line
 from ipytimeout.wire.messages import Stream
 
@@ -117,6 +117,11 @@ def test_the_line_tells_the_memory_in_use_and_still_fits() -> None:
     assert " · 1.2 GB · " in progress_line(Facts(Phase.RUNNING, 2.5, 5.0, 1_200_000_000))
     longest = progress_line(Facts(Phase.RUNNING, 2.5, 5.0, 888_000_000, 999e6))
     assert " · 888 MB of 999 MB · " in longest and len(longest) < 79
+
+
+def test_the_line_shows_how_far_the_code_says_it_is() -> None:
+    line = progress_line(Facts(Phase.RUNNING, 2.5, inf, said=Said(0.5, "5 of 10", 2.4)))
+    assert line == f"▕{'█' * 12}{' ' * 12}▏ 2.5 s · 5 of 10 · 2 s left · Ctrl-C ends it"
 
 
 def test_in_a_pipe_there_is_no_view_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from ipytimeout.wire.messages import Call, Execute, Message, Stream
 
 _READ = 1 << 20
 _WRITE = 1 << 20
-_ANCILLARY = socket.CMSG_SPACE(4 * MOST)
+#: Shared memory, and a receipt.
+_ANCILLARY = socket.CMSG_SPACE(4 * (MOST + 1))
 
 
 class WardenDied:
@@ -112,8 +113,10 @@ class Child:
             if text := self._utf8[name].decode(b"", final=True):
                 yield Stream(name, text)
             self._unwatch(descriptor)
-        while self._channel.fileno() in self._flags and (messages := list(self._read_channel())):
-            yield from messages
+        moved = -1
+        while self._channel.fileno() in self._flags and moved != self.moved:  # not every read completes a message
+            moved = self.moved
+            yield from self._read_channel()
 
     def close(self) -> None:
         """Let go of the run: the warden ends whatever is left of it."""

@@ -24,7 +24,7 @@ from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.live import SilentView, using
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
-from ipytimeout.host.view.summary import as_bundle, memory_used, time_used
+from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
 from ipytimeout.options import format_duration
 from ipytimeout.wire.messages import Cancel, Extend, Message, Where
 
@@ -66,13 +66,14 @@ _STYLE = """<style>
 .ipytimeout .ipt-bar .progress-bar {
   height: 6px; border-radius: 3px; transition: width .2s linear, background-color .3s;
 }
+.ipytimeout .ipt-row > .ipt-bar.ipt-last { order: 1; margin: 0 0 0 12px; }
 .ipytimeout .ipt-text { height: 28px; line-height: 28px; overflow: hidden; }
 .ipytimeout .ipt-text .widget-html-content {
   line-height: 28px; padding: 0; font-size: 13px; font-variant-numeric: tabular-nums; white-space: pre;
   color: var(--ipt-text);
 }
 .ipytimeout .ipt-row > .ipt-first { margin-left: 8px; }
-.ipytimeout .ipt-row > .ipt-note { margin-left: 12px; }
+.ipytimeout .ipt-row > .ipt-note { margin-left: 12px; order: 2; }
 .ipytimeout .ipt-row > .ipt-memory { margin-left: 10px; }
 .ipytimeout .ipt-memory .widget-html-content, .ipytimeout .ipt-note .widget-html-content { color: var(--ipt-dim); }
 .ipytimeout button.ipt-button {
@@ -225,7 +226,9 @@ class Widgets:
 
         hidden = {"display": "none"}
         limited = not isinf(facts.timeout)
-        self._bar = add("FloatProgress", "ipt-bar", max=1.0, layout={"height": "6px", **({} if limited else hidden)})
+        # Without a limit it appears where it moves nothing, when the code says how far it is.
+        place = ("ipt-bar",) if limited else ("ipt-bar", "ipt-last")
+        self._bar = add("FloatProgress", *place, max=1.0, layout={"height": "6px", **({} if limited else hidden)})
         # As wide as it will get, so that the buttons stay where they are.
         width = f"{0.85 * len(time_used(facts.timeout if limited else 599, facts.timeout)):.1f}ch"
         first = () if limited else ("ipt-first",)
@@ -287,16 +290,17 @@ class Widgets:
 
     def draw(self, facts: Facts) -> None:
         """Show these facts; what has not changed is not sent again."""
-        fraction = facts.fraction
         running = facts.phase is Phase.RUNNING
-        if fraction is not None:
-            self._bar.value = fraction
-            self._bar.style.bar_color = _STILL if not running else _WARN if fraction > _NEARLY else _BRAND
+        if facts.bar is not None:
+            self._bar.value = facts.bar
+            self._bar.style.bar_color = _STILL if not running else _WARN if _is_short_of_time(facts) else _BRAND
+            if self._bar.layout.display is not None:
+                self._bar.layout.display = None
         self._text.value = html.escape(time_used(facts.elapsed, facts.timeout))
         if facts.memory:
             used = html.escape(memory_used(facts.memory, facts.memory_limit))
             self._memory.value = f'<span title="memory that the run uses">{used}</span>'
-        note = "" if running else facts.phase.value
+        note = html.escape(progress_note(facts.said)) if running else facts.phase.value
         self._note.value = note if self._hears else " · ".join(filter(None, (note, _NO_PUMP)))
         self._where.disabled = self._more.disabled = not running
         if facts.phase is Phase.ENDING and self._cancel.description == "Cancel":
@@ -325,6 +329,15 @@ class Widgets:
             for part in (widget, widget.layout, getattr(widget, "style", None)):
                 if part is not None:
                     part.close()
+
+
+def _is_short_of_time(facts: Facts) -> bool:
+    """Tell whether the deadline is near, or nearer than the end of what the code has to do."""
+    if facts.fraction is None:
+        return False
+    if facts.said is not None and facts.said.left is not None:
+        return facts.said.left > facts.timeout - facts.elapsed
+    return facts.fraction > _NEARLY
 
 
 def _is_caught(kernel: Any) -> bool:

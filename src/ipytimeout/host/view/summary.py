@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from math import inf
 
+from ipytimeout.host.endings import Kept
+from ipytimeout.host.view.run_state import Said
 from ipytimeout.options import format_duration
 from ipytimeout.outcomes import Ending, Outcome
 from ipytimeout.sizes import format_size
@@ -25,6 +27,8 @@ _COLOURS = {
 # As high as the panel, in whose place it stands.
 _LOOK = "font-family:var(--jp-ui-font-family, sans-serif);font-size:13px;line-height:28px;margin:0;padding:0 0 0 8px"
 _DIM = "color:var(--jp-ui-font-color2, gray)"
+#: So many characters of what the code says are shown.
+_MOST_SAID = 60
 #: Where the part of a line begins that explains the first.
 _TAIL = re.compile(r" — |; |: ")
 
@@ -40,11 +44,26 @@ def memory_used(used: int, limit: float) -> str:
     return format_size(used) if limit == inf else f"{format_size(used)} of {format_size(limit)}"
 
 
-def summary_line(outcome: Outcome, place: str = "", carried: str = "") -> str:
+def progress_note(said: Said | None) -> str:
+    """Return what the code says of its progress, and how long the rest will take: "37 of 100 · 12 s left"."""
+    if said is None:
+        return ""
+    words = " ".join("".join(char if char.isprintable() else " " for char in said.text).split())
+    if not words and said.fraction is not None:
+        words = f"{said.fraction:.0%}"
+    if len(words) > _MOST_SAID:
+        words = words[: _MOST_SAID - 1] + "…"
+    if said.left is None or said.fraction == 1:
+        return words
+    return f"{words} · {format_duration(round(said.left))} left"
+
+
+def summary_line(outcome: Outcome, place: str = "", carried: str = "", kept: Kept | None = None) -> str:
     """Return the line for one run. ``place``: where the code was; ``carried``: "sent 1.2 GB in 0.5 s"."""
+    kept = kept or Kept()
     took = time_used(outcome.elapsed, outcome.timeout)
     at = f" {place}" if place else ""
-    untouched = " — nothing was changed in the notebook"
+    untouched = f" — {kept}"
     match outcome.ending:
         case Ending.FINISHED:
             line = f"✓ {took}"
@@ -55,7 +74,7 @@ def summary_line(outcome: Outcome, place: str = "", carried: str = "") -> str:
         case Ending.CANCELLED:
             line = f"■ cancelled after {took}{at}{untouched}"
         case Ending.INTERRUPTED:
-            line = f"■ interrupted after {took}{at}"
+            line = f"■ interrupted after {took}{at}{untouched if kept.names else ''}"
         case Ending.OVER_MEMORY:
             used = memory_used(outcome.peak, outcome.memory_limit)
             line = f"✗ {outcome.ending.value} after {took}: {used}{at}{untouched}"

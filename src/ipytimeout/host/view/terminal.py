@@ -14,7 +14,7 @@ from math import inf
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
-from ipytimeout.host.view.summary import memory_used, time_used
+from ipytimeout.host.view.summary import memory_used, progress_note, time_used
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
@@ -111,12 +111,13 @@ class _Above:
 
 
 def progress_line(facts: Facts) -> str:
-    """Return the line: a bar of the time used, how much that is, and what the run is doing."""
+    """Return the line: a bar of the time used or of the code's own progress, both in words, and what the run does."""
     bar = ""
-    if facts.fraction is not None:
-        eighths = round(facts.fraction * _WIDTH * 8)
+    if facts.bar is not None:
+        eighths = round(facts.bar * _WIDTH * 8)
         full, rest = divmod(eighths, 8)
         bar = f"▕{('█' * full + (_BLOCKS[rest] if rest else '')).ljust(_WIDTH)}▏ "
     note = "Ctrl-C ends it" if facts.phase is Phase.RUNNING else facts.phase.value
-    used = f" · {memory_used(facts.memory, facts.memory_limit)}" if facts.memory else ""
-    return f"{bar}{time_used(facts.elapsed, facts.timeout)}{used} · {note}"
+    used = memory_used(facts.memory, facts.memory_limit) if facts.memory else ""
+    parts = (time_used(facts.elapsed, facts.timeout), used, progress_note(facts.said), note)
+    return f"{bar}{' · '.join(filter(None, parts))}"
