@@ -6,6 +6,7 @@ cells, interpreter, installed versions, and how the harness looks.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from tests.kernels.environments import REPOSITORY
 
 KEPT = REPOSITORY / ".as-if"
 NATIVE_RUNS = 3
-_HARNESS = LOOK = session.LOOK + Path(session.__file__).read_text(encoding="utf-8")
+_HARNESS = session.LOOK + Path(session.__file__).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Runner:
         natives = self._natives(notebook, folder)
         if not all(native.cells for native in natives):
             return Done(notebook, [], natives[0].trouble or "it has no cells")
+        length = min(len(native.cells) for native in natives)
+        notebook = dataclasses.replace(notebook, cells=notebook.cells[:length])
         timed = record(notebook, self.python, folder, f"{self.prefix}\n", self._environ())
         return Done(
             notebook, compare(notebook, natives, timed), natives[0].trouble, sum(cell.seconds for cell in timed.cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.kernels.harness import Kernel
 
 LOOK = (Path(__file__).parent / "look.py").read_text(encoding="utf-8")
 #: A cell that natively needs longer is too slow for this harness.
-SLOW = 60.0
+SLOW = 20.0
 #: More than the deadline of a timed cell, which ends it by itself.
 STUCK = 100.0
 
@@ -72,7 +73,7 @@ class Session:
         work.mkdir(parents=True)
         self._found = folder / "found.json"
         of_run = {"IPYTHONDIR": str(folder / "ipython"), "HOME": str(folder), "MPLCONFIGDIR": str(folder.parent / "mpl")}
-        self._kernel = Kernel(python, folder, {**of_run, **environ}, cwd=work)
+        self._kernel = Kernel(python, folder, {**of_run, **environ}, cwd=str(work), stderr=subprocess.DEVNULL)
         self._unique: dict[str, str] = {}
         start = (
             f"(lambda shell, own: (exec(compile({LOOK!r}, 'look', 'exec'), own), "
