@@ -112,7 +112,7 @@ def test_an_empty_body_does_nothing_and_is_no_error(run: FakeRun, execute: Calla
         ("%%timeout\nx", "how long"),
         ("%%timeout 5 x = 1\ny", "begins on the next line"),
         ("%%timeout 5 -k 2\ny", "options come before DURATION: write -k in front"),
-        ("%%timeout --memory 2GB 5\nx", "not available in this version"),
+        ("%%timeout --background job 5\nx", "not available in this version"),
         ("%%timeout {nothing}\nx", "cannot evaluate {nothing}: NameError"),
         ("%%timeout 0", "more than zero"),
         ("%timeout 0 x", "more than zero"),

@@ -107,11 +107,11 @@ def test_the_bar_and_the_words_are_the_codes_own(timeout: float) -> None:
     """As text, whatever it says; nothing else on the line changes."""
     panel: Any = Widgets(Facts(Phase.RUNNING, 2.0, timeout), True, lambda message: None)
     said = Said(0.25, "<b>fit</b>", 1.2)
-    panel.draw(Facts(Phase.RUNNING, 2.0, timeout, said))
+    panel.draw(Facts(Phase.RUNNING, 2.0, timeout, said=said))
     assert panel._bar.value == 0.25 and panel._bar.layout.display is None
     assert panel._note.value == "&lt;b&gt;fit&lt;/b&gt; · 1 s left"
     assert panel._text.value.startswith("2.0 s")
-    panel.draw(Facts(Phase.ENDING, 2.0, timeout, said))
+    panel.draw(Facts(Phase.ENDING, 2.0, timeout, said=said))
     assert panel._note.value == "ending" and panel._bar.value == 0.25
     panel.close()
 
@@ -120,7 +120,7 @@ def test_the_bar_and_the_words_are_the_codes_own(timeout: float) -> None:
     ("elapsed", "left", "warns"), [(1.0, 3.0, False), (1.0, 6.0, True), (4.5, 0.2, False), (4.5, None, True)]
 )
 def test_the_bar_warns_when_the_time_will_not_do(panel: Any, elapsed: float, left: float | None, warns: bool) -> None:
-    panel.draw(Facts(Phase.RUNNING, elapsed, 5.0, Said(0.5, "", left)))
+    panel.draw(Facts(Phase.RUNNING, elapsed, 5.0, said=Said(0.5, "", left)))
     assert ("warn" in panel._bar.style.bar_color) == warns
 
 
