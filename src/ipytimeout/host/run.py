@@ -192,8 +192,8 @@ def _run_once(
         interrupts_go_to(child),
         view.listening(),
     ):
-        run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         run.state.may_use(memory)
+        run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         stall = endings.stall_limit(options.timeout)
         child.tell_warden(Arm(options.timeout, options.kill_after, stall, False, memory, view.shows_memory))
         child.send(message)
