@@ -234,6 +234,12 @@ def test_a_wrong_duration_is_refused_before_anything_runs(wrong: object) -> None
         run_with_timeout(wrong, print)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("wrong", [0, "2", "much", True, "200%"])
+def test_a_wrong_limit_of_memory_is_refused_before_anything_runs(wrong: object) -> None:
+    with pytest.raises(OptionError, match="--memory: "):
+        timeout(5, memory=wrong)  # type: ignore[arg-type]
+
+
 def test_a_call_instead_of_a_function_is_refused() -> None:
     with pytest.raises(TypeError, match=r"run\(f, 3\)"):
         run_with_timeout(5, 3)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ _SEEN = "() => { cancelAnimationFrame(window.looking); return window.seen.map(JS
 CELLS = {
     "load": "%load_ext ipytimeout\nimport time\nfrom ipytimeout import run_with_timeout\nx = 0",
     "finished": "%%timeout 60\nprint('begin')\ntime.sleep(1.5)\nx = 1\nprint('end')",
-    "endless": "%%timeout 600\nx = 2\nwhile True: pass",
+    "endless": "%%timeout -m 4GB 600\nx = 2\nwhile True: pass",
     "queued": "x = 3",
     "queued too": "x = 4",
     "after": "print('x is', x)",
@@ -145,6 +145,7 @@ def _cancel_while_cells_are_queued(story: Story) -> None:
     story.run("endless", "queued", "queued too")
     assert "of 10 min" in story.panel("endless")
     assert [story.notebook.prompt(_NUMBERS[n]) for n in ("endless", "queued", "queued too")] == ["[*]:"] * 3
+    _memory_appears_and_nothing_moves(story)
     _cancel_stays_in_sight(story)
     begin = time.monotonic()
     story.click("endless", "cancel")
@@ -155,6 +156,16 @@ def _cancel_while_cells_are_queued(story: Story) -> None:
     assert [story.notebook.prompt(_NUMBERS[n]) for n in ("queued", "queued too")] == ["[ ]:"] * 2
     story.run("after")
     assert "x is 1" in story.ended("after")
+
+
+def _memory_appears_and_nothing_moves(story: Story) -> None:
+    """It is known only after a while, and its place is kept for it."""
+    button = story.notebook.button(_NUMBERS["endless"], "cancel")
+    before = button.bounding_box()
+    story.until(lambda: re.search(r"\d MB of 4 GB", story.panel("endless")) is not None, "it shows no memory in use")
+    assert button.bounding_box() == before
+    memory = story.notebook.cell(_NUMBERS["endless"]).locator(".ipt-memory .widget-html-content")
+    assert memory.evaluate("it => it.scrollWidth <= it.clientWidth"), "it is cut off"
 
 
 def _cancel_stays_in_sight(story: Story) -> None:

@@ -261,19 +261,38 @@ m[40 * 10**6:] = bytes(len(m) - 40 * 10**6)
         memory.unlink()
 
 
-def test_a_file_in_memory_that_is_only_read_is_another_ones(tmp_path: Path) -> None:
+def test_of_a_file_in_another_tmpfs_only_what_is_added_counts(
+    child: Callable[[str], Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows whether it was there before; it may be the user's gigabytes in ``/tmp``."""
+    path = f"/dev/shm/ipytimeout-test-{os.getpid()}"
+    Path(path).write_bytes(bytes(20 * MB))
+    step = f"f = open({path!r}, 'ab'); f.write(bytes(10**6)); f.flush()\nprint(flush=True); wait()\n"
+    program = child(step + "f.write(bytes(30 * 10**6)); f.flush()")
+    files = SharedFiles("/proc/self/fdinfo")  # so that /dev/shm is another one
+    monkeypatch.setattr(program.meter, "_files", files)
+    try:
+        assert program.step() / MB == pytest.approx(0, abs=2)
+        assert program.step() / MB == pytest.approx(30, abs=2)
+    finally:
+        Path(path).unlink()
+
+
+def test_a_file_in_memory_that_is_only_read_is_another_ones() -> None:
     memory = SharedMemory(create=True, size=MB)
     path = f"/dev/shm/{memory.name}"
     try:
         assert memory.buf is not None
-        files = SharedFiles(str(tmp_path))  # knows of none that was there before
+        files = SharedFiles()
+        files._before.clear()
         me = Figures.of(os.getpid())
         assert me is not None
         memory.buf[:] = bytes(memory.size)
         inode = os.stat(path).st_dev, os.stat(path).st_ino
         assert files.look([me])[inode] == pytest.approx(MB, abs=mmap.PAGESIZE)
         memory.close()
-        files = SharedFiles(str(tmp_path))
+        files = SharedFiles()
+        files._before.clear()
         with open(path, "rb"):
             assert inode not in files.look([me])
     finally:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ipytimeout.host.launch import warden as warden_module
 from ipytimeout.host.launch.warden import Warden
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.messages import Arm, Cancel, EndBegun, Finish, Gone, Message, Start, Started, Usage, Verdict
+from tests.warden.machine import Machine
 
 #: Much more than it takes, on a machine that does other things too.
 SLACK = 1.0
@@ -386,37 +386,10 @@ time.sleep(60)
     assert isinstance(end, Gone) and end.peak < 200e6
 
 
-class Machine:
-    """Made-up files of the kernel, for a warden that believes them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        (folder / "self").mkdir(parents=True)
-        (folder / "self/cgroup").write_text("0::/\n")
-        (folder / "memory.max").write_text("max\n")
-        self.has(1000)
-        self.has_killed(0)
-
-    def has(self, megabytes: int) -> None:
-        """So much is left of 1 GB."""
-        self._write("meminfo", f"MemTotal: 1000000 kB\nMemAvailable: {megabytes * 1000} kB\n")
-
-    def has_killed(self, count: int) -> None:
-        self._write("memory.events", f"oom 9\noom_kill {count}\n")
-
-    def _write(self, name: str, text: str) -> None:
-        new = self._folder / "new"
-        new.write_text(text)
-        new.rename(self._folder / name)
-
-
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    folder = tmp_path / "machine"
-    machine = Machine(folder)
-    reserve = f"limits.Reserve.__init__.__defaults__ = ({str(folder)!r}, {str(folder)!r})"
-    boot = f"import sys; sys.path.append(sys.argv[1]); from ipytimeout.warden import limits, main; {reserve}; "
-    monkeypatch.setattr(warden_module, "_BOOT", boot + "main.main(int(sys.argv[2]), int(sys.argv[3]))")
+    machine = Machine(tmp_path / "machine")
+    machine.used_by_wardens(monkeypatch)
     return machine
 
 

@@ -219,8 +219,8 @@ def _run_once(
     unbuilt: dict[str, str] = {}
     # When the warden is lost, what is safe comes back all the same.
     with contextlib.suppress(WardenLost), run, interrupts_go_to(child), view.listening():
-        run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         run.state.may_use(memory)
+        run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         stall = endings.stall_limit(options.timeout)
         child.tell_warden(Arm(options.timeout, options.kill_after, stall, options.partial, memory, view.shows_memory))
         child.send(message)

@@ -25,6 +25,7 @@ Linux; elsewhere nothing is known, and nothing exceeded.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import stat
@@ -280,16 +281,14 @@ class SharedFiles:
     def __init__(self, directory: str = "/dev/shm") -> None:
         self._since = time.time()
         self._devices = shared_memory_devices()
-        self._before: dict[Inode, int] = {}
+        #: What was there before the run, and how many bytes it had.
+        self._before = dict(itertools.islice(_files_below(directory), _MOST_FILES))
         #: Those with a name, which exist on when nobody has them open.
         self._named: dict[Inode, str] = {}
         try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    known = entry.stat(follow_symlinks=False)
-                    self._before[known.st_dev, known.st_ino] = known.st_blocks * 512
+            self._known_device = os.stat(directory).st_dev
         except OSError:
-            return
+            self._known_device = -1
 
     def was_there(self, inode: Inode) -> bool:
         """Tell whether a file was there before the run."""
@@ -319,6 +318,9 @@ class SharedFiles:
             target = os.readlink(path)
             if target == _SENT:
                 return
+            if file.st_nlink and file.st_dev != self._known_device:
+                # In another tmpfs (/tmp, often): nobody knows whether it is new, so what it has now does not count.
+                self._before.setdefault(inode, file.st_blocks * 512)
             found[inode] = max(0, file.st_blocks * 512 - self._before.get(inode, 0))
             if file.st_nlink and len(self._named) < _MOST_FILES:
                 self._named[inode] = target
@@ -334,6 +336,19 @@ class SharedFiles:
             return False
         found[inode] = max(0, file.st_blocks * 512 - self._before.get(inode, 0))
         return True
+
+
+def _files_below(directory: str) -> Iterator[tuple[Inode, int]]:
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                known = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(known.st_mode):
+                    yield from _files_below(entry.path)
+                else:
+                    yield (known.st_dev, known.st_ino), known.st_blocks * 512
+    except OSError:  # another user's, or gone
+        return
 
 
 def _descriptors(pid: int) -> list[str]:

@@ -337,7 +337,7 @@ class Warden:
                 self._drain(child)
                 run = child.run
                 self._tell(child, Verdict(cause, run.elapsed, run.returncode, child.told_stack, child.oom_killed))
-                if child.watch is not None and run.phase is Phase.RETURNING:
+                if child.watch is not None and run.phase is Phase.RETURNING and limits.LINUX:
                     child.watch.meter.measure(self._members(child), closely=False)
             case Action.KILL_TREE:
                 child.sweep_at = time.monotonic() + child.sweep if self._kill(child) else 0.0

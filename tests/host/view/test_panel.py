@@ -82,7 +82,7 @@ def test_the_memory_in_use_has_its_place_before_it_is_known() -> None:
     for limit, widest in ((inf, "888 MB"), (2e9, "888 MB of 2 GB")):
         panel: Any = Widgets(Facts(Phase.RUNNING, 2.0, 5.0, 0, limit), True, lambda message: None)
         place = panel._memory.layout.flex
-        assert panel._memory.value == "" and place == f"0 1 {0.85 * len(widest):.1f}ch"
+        assert panel._memory.value == "" and place == f"0 1 {1.1 * len(widest):.1f}ch"
         panel.draw(Facts(Phase.RUNNING, 2.2, 5.0, 888_000_000, limit))
         assert widest in panel._memory.value and panel._memory.layout.flex == place
         panel.close()

@@ -233,9 +233,9 @@ class Widgets:
         width = f"{0.85 * len(time_used(facts.timeout if limited else 599, facts.timeout)):.1f}ch"
         first = () if limited else ("ipt-first",)
         self._text = add("HTML", "ipt-text", *first, layout={"flex": f"0 1 {width}"})
-        # Also there before anything is known, for the same reason.
+        # Also there before anything is known, for the same reason. Its capitals are wide.
         widest = memory_used(888_000_000, facts.memory_limit)
-        self._memory = add("HTML", "ipt-text", "ipt-memory", layout={"flex": f"0 1 {0.85 * len(widest):.1f}ch"})
+        self._memory = add("HTML", "ipt-text", "ipt-memory", layout={"flex": f"0 1 {1.1 * len(widest):.1f}ch"})
         self._note = add("HTML", "ipt-text", "ipt-note")
         shown = {} if hears else hidden
         self._where = add(
