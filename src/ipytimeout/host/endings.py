@@ -33,8 +33,13 @@ def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, ended_
     return Outcome(ending, verdict.elapsed, timeout, verdict.returncode, tuple(ended_processes))
 
 
-def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, stderr: str) -> BaseException:
-    """Return the exception for an ending that brings nothing back. ``place``: where the code was, in short."""
+def error_of(
+    outcome: Outcome, verdict: Verdict, *, running: bool, place: str, stderr: str, returning: bool = False
+) -> BaseException:
+    """Return the exception for an ending that brings nothing back.
+
+    ``running``, ``returning``: how far the run had come. ``place``: where the code was, in short.
+    """
     after = f"after {outcome.elapsed:.1f} s"
     at = f" {place}" if place else ""
     match outcome.ending:
@@ -45,6 +50,8 @@ def error_of(outcome: Outcome, verdict: Verdict, *, running: bool, place: str, s
             return DeadlineExceeded(f"timed out after {format_duration(outcome.timeout)}{at}; {_UNTOUCHED}")
         case Ending.CANCELLED:
             return RunCancelled(f"cancelled {after}{at}; {_UNTOUCHED}")
+        case Ending.INTERRUPTED if returning:
+            return KeyboardInterrupt(f"interrupted while the results were on their way back; {_UNTOUCHED}")
         case Ending.INTERRUPTED:
             why = f"the interrupt took no effect{at} and the run was killed {after}" if running else "interrupted"
             return KeyboardInterrupt(f"{why}; {_UNTOUCHED}")
@@ -74,6 +81,13 @@ def warden_lost() -> RunError:
     return RunError(
         "the warden process of ipytimeout was killed, and the run with it; "
         "nothing was changed in the notebook. Run the cell again: a new warden starts by itself"
+    )
+
+
+def not_understood(error: Exception) -> RunError:
+    return RunError(
+        f"{error}, and the run was ended; {_UNTOUCHED}. "
+        "Did the code write to a descriptor that it had not opened itself?"
     )
 
 

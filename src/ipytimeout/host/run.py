@@ -34,6 +34,7 @@ from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod, format_size
 from ipytimeout.outcomes import Outcome
+from ipytimeout.wire.framing import ProtocolError
 from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
 from ipytimeout.wire.pickling import CALL, EXCEPTION, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
@@ -168,6 +169,8 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
             impossible[error.name] = error.reason
         except WardenLost:
             raise endings.warden_lost() from None
+        except ProtocolError as error:
+            raise endings.not_understood(error) from None
 
 
 def _run_once(
@@ -198,7 +201,8 @@ def _run_once(
             raise _ChildCannotRebuild.of(run.changes.left_behind)
         # Interrupted code says where it was; killed code cannot, and then the run is gone at once.
         run.until(lambda: run.changes is not None or run.gone is not None)
-        commit, unbuilt = _bring_back(run, dump, job.namespace)
+        # With --discard nothing that the child made is unpickled, whatever it sends.
+        commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, job.namespace)
         child.tell_warden(Finish())
         run.finish()
     launcher.prepare(settle)
@@ -259,7 +263,9 @@ def _conclude(
                 mark_shown(error, changes.error.traceback)
     else:
         commit = None
-        error = endings.error_of(outcome, verdict, running=run.running, place=place, stderr=run.last_words)
+        error = endings.error_of(
+            outcome, verdict, running=run.running, place=place, stderr=run.last_words, returning=run.returning
+        )
         if isinstance(error, RunError):
             error.where = where.as_text(frames, numbers)
         if shell is not None and is_cell:
