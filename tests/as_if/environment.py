@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.kernels.environments import REPOSITORY, make_environment, pip_install
 

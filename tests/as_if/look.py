@@ -67,7 +67,9 @@ class Walk:
         if cls in ATOMS:
             return repr(obj)
         if cls in (str, bytes):
-            return repr(obj) if len(obj) < 200 else f"{cls.__name__}:{len(obj)}:{obj[:60]!r}:{digest(repr(obj).encode())}"
+            return (
+                repr(obj) if len(obj) < 200 else f"{cls.__name__}:{len(obj)}:{obj[:60]!r}:{digest(repr(obj).encode())}"
+            )
         if obj is self.user_ns:
             return "<the namespace>"
         if isinstance(obj, types.ModuleType):
@@ -167,7 +169,9 @@ class Walk:
     def code(self, code: types.CodeType) -> str:
         consts = [self.code(c) if isinstance(c, types.CodeType) else Walk(self.user_ns).text(c) for c in code.co_consts]
         parts = (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_firstlineno, consts)
-        return f"code {code.co_qualname if hasattr(code, 'co_qualname') else code.co_name} {digest(repr(parts).encode())}"
+        return (
+            f"code {code.co_qualname if hasattr(code, 'co_qualname') else code.co_name} {digest(repr(parts).encode())}"
+        )
 
     def function(self, obj: types.FunctionType, depth: int) -> str:
         if obj.__module__ in sys.modules and obj.__module__ != "__main__" and not obj.__closure__:
@@ -346,9 +350,9 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
             items = [(f"[{i}]", each) for i, each in enumerate(obj[:30])]
         elif isinstance(obj, dict):
             items = [(f"[{k!r}]", v) for k, v in list(dict.items(obj))[:30] if type(k) in (str, int)]
-        elif type(obj).__module__.partition(".")[0] in ("matplotlib", "pandas", "IPython"):
-            return
-        elif isinstance(obj, type | types.FunctionType):
+        elif type(obj).__module__.partition(".")[0] in ("matplotlib", "pandas", "IPython") or isinstance(
+            obj, type | types.FunctionType
+        ):
             return
         else:
             items = [(f".{k}", v) for k, v in list(attributes_of(obj).items())[:30]]
@@ -438,8 +442,11 @@ def state_of(shell: Any) -> dict[str, str]:
         found["figures"] = modules["matplotlib.pyplot"].get_fignums()
     if hasattr(modules.get("pandas"), "options"):
         config = modules["pandas._config.config"]
-        found["pandas.options"] = {k: str(config.get_option(k)) for k in sorted(config._registered_options)
-                                   if k not in config._deprecated_options}
+        found["pandas.options"] = {
+            k: str(config.get_option(k))
+            for k in sorted(config._registered_options)
+            if k not in config._deprecated_options
+        }
     if hasattr(modules.get("torch"), "get_rng_state"):
         found["torch.random"] = digest(modules["torch"].get_rng_state().numpy().tobytes())
     if hasattr(modules.get("sklearn"), "get_config"):
@@ -498,7 +505,8 @@ class Eye:
             texts[name] = f"{kept if has_identity(value) else 'value'} {short(text)}"
         self.ids = {name: id(value) for name, value in names.items()}
         out = {
-            str(n): short(ADDRESS.sub("0x", Walk(user_ns).text(v))) for n, v in self.shell.history_manager.output_hist.items()
+            str(n): short(ADDRESS.sub("0x", Walk(user_ns).text(v)))
+            for n, v in self.shell.history_manager.output_hist.items()
         }
         found = {
             "names": texts,

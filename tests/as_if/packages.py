@@ -113,7 +113,9 @@ def _scripts(source: Scripts, python: str) -> Iterator[tuple[str, list[Cell]]]:
         if source.ending == ".rst":
             yield name, [Cell("", piece) for piece in _safe_pieces(text)]
         else:
-            code = text.replace('if __name__ == "__main__":', "if True:").replace("if __name__ == '__main__':", "if True:")
+            code = text.replace('if __name__ == "__main__":', "if True:").replace(
+                "if __name__ == '__main__':", "if True:"
+            )
             yield name, list(split(code) if len(MARK.findall(code)) > 1 else split_at_blank_lines(code))
 
 

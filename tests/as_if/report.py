@@ -26,9 +26,7 @@ class Row:
         self.cells += 1
         self.deterministic += cell.deterministic
         self.same += cell.deterministic and cell.same
-        self.beside += (
-            cell.deterministic and bool(cell.differences) and all(d.kind in BESIDE for d in cell.differences)
-        )
+        self.beside += cell.deterministic and bool(cell.differences) and all(d.kind in BESIDE for d in cell.differences)
         self.new += bool(cell.new)
 
     @property
@@ -61,7 +59,9 @@ def table(done: list[Done]) -> str:
         lines.append((name, *map(str, numbers), row.share(row.same), row.share(row.same + row.beside)))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     drawn = [
-        "  ".join(text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     ]
     return "\n".join(drawn)

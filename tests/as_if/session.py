@@ -72,7 +72,11 @@ class Session:
         work = folder / "work"
         work.mkdir(parents=True)
         self._found = folder / "found.json"
-        of_run = {"IPYTHONDIR": str(folder / "ipython"), "HOME": str(folder), "MPLCONFIGDIR": str(folder.parent / "mpl")}
+        of_run = {
+            "IPYTHONDIR": str(folder / "ipython"),
+            "HOME": str(folder),
+            "MPLCONFIGDIR": str(folder.parent / "mpl"),
+        }
         self._kernel = Kernel(python, folder, {**of_run, **environ}, cwd=str(work), stderr=subprocess.DEVNULL)
         self._unique: dict[str, str] = {}
         start = (

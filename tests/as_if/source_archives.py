@@ -17,7 +17,7 @@ from tests.as_if.run import KEPT
 
 #: The build backends of the packages that are asked for.
 BACKENDS = ("mesonpy", "setuptools.build_meta", "flit_core.buildapi", "hatchling.build", "poetry.core.masonry.api")
-STAND_IN = '''
+STAND_IN = """
 import re
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
 
 
 __legacy__ = sys.modules[__name__]
-'''
+"""
 
 
 class NotFetched(Exception):

@@ -95,7 +95,11 @@ def test_texts_of_a_stream_are_joined_between_displays() -> None:
 
 def test_the_table_counts_cells_that_differ_only_beside() -> None:
     """A difference in state alone is a difference, and is told apart."""
-    cells = compare(NOTEBOOK, [Record([seen("a"), seen("b", state={"cwd": "/"})])] * 3, Record([seen("a"), seen("b", state={"cwd": "/tmp"})]))
+    cells = compare(
+        NOTEBOOK,
+        [Record([seen("a"), seen("b", state={"cwd": "/"})])] * 3,
+        Record([seen("a"), seen("b", state={"cwd": "/tmp"})]),
+    )
     assert cells[1].differences == [Difference("state", "cwd", "/", "/tmp")]
     line = table([Done(NOTEBOOK, cells, "")]).splitlines()[-1].split()
     assert line == ["all", "2", "2", "1", "1", "1", "1", "50.0", "%", "100.0", "%"]

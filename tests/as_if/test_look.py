@@ -44,9 +44,15 @@ DIFFERENT = {
     "dtype": (np.arange(3), np.arange(3.0)),
     "a view and a copy": (np.arange(4)[:2], np.arange(2)),
     "a name of a series": (pd.Series([1], name="a"), pd.Series([1])),
-    "attributes of a frame": (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False)),
+    "attributes of a frame": (
+        pd.DataFrame({"a": [1]}),
+        pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
+    ),
     "code": (lambda: 1, lambda: 2),
-    "defaults": (types.FunctionType((lambda a: a).__code__, {}, "f", (1,)), types.FunctionType((lambda a: a).__code__, {})),
+    "defaults": (
+        types.FunctionType((lambda a: a).__code__, {}, "f", (1,)),
+        types.FunctionType((lambda a: a).__code__, {}),
+    ),
     "subclass and items": (type("L", (list,), {})([1]), type("L", (list,), {})([2])),
     "exceptions": (ValueError(1), ValueError(2)),
 }

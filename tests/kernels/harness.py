@@ -114,9 +114,7 @@ class Cell:
 class Kernel:
     """A live kernel of one interpreter."""
 
-    def __init__(
-        self, python: str, directory: Path, environ: dict[str, str] | None = None, **how: Any
-    ) -> None:
+    def __init__(self, python: str, directory: Path, environ: dict[str, str] | None = None, **how: Any) -> None:
         self.manager = under_test(KernelManager, python, directory)
         #: Its working directory.
         self.directory = directory

@@ -7,7 +7,9 @@ is on its way back for as long as the child pickles it: here half a minute each.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tests.kernels.harness import Cell, Kernel
 
@@ -15,8 +17,18 @@ STARTING, SENDING, RUNNING, RETURNING = PHASES = ("starting", "sending", "runnin
 _ARRIVE = "import os, time; open({path!r}, 'a').close(); time.sleep(30)"
 
 
+Sent = TypeVar("Sent")
+
+
 def reach(kernel: Kernel, phase: str, directory: Path, magic: str = "%%timeout 60") -> Cell:
     """Submit a timed cell that would change the namespace, and return when it is in this phase."""
+    return reach_by(kernel.submit, kernel, phase, directory, magic)
+
+
+def reach_by(
+    submit: Callable[[str], Sent], kernel: Kernel, phase: str, directory: Path, magic: str = "%%timeout 60"
+) -> Sent:
+    """The same for a cell that is submitted in another way."""
     arrived = directory / "arrived"
     arrived.unlink(missing_ok=True)
     arrive = _ARRIVE.format(path=str(arrived))
@@ -32,7 +44,7 @@ def reach(kernel: Kernel, phase: str, directory: Path, magic: str = "%%timeout 6
     assert kernel.run(f"rows, alias = [0], None\n{setup}").status == "ok"
     if phase == STARTING:
         magic = magic.replace("%%timeout", "%%timeout --start spawn")
-    cell = kernel.submit(f"{magic}\nrows.append(1); made = 1\n{codes[phase]}")
+    cell = submit(f"{magic}\nrows.append(1); made = 1\n{codes[phase]}")
     if phase == STARTING:
         time.sleep(0.1)  # a fresh interpreter takes longer
         return cell

@@ -83,9 +83,19 @@ def outcome_of(verdict: Verdict, changes: Changes | None, timeout: float, gone: 
 
 
 def error_of(
-    outcome: Outcome, verdict: Verdict, *, running: bool, place: str, stderr: str, kept: Kept | None = None
+    outcome: Outcome,
+    verdict: Verdict,
+    *,
+    running: bool,
+    place: str,
+    stderr: str,
+    returning: bool = False,
+    kept: Kept | None = None,
 ) -> BaseException:
-    """Return the exception for a run that did not end by itself. ``place``: where the code was, in short."""
+    """Return the exception for a run that did not end by itself.
+
+    ``running``, ``returning``: how far the run had come. ``place``: where the code was, in short.
+    """
     came_back = (kept or Kept()).in_full
     after = f"after {outcome.elapsed:.1f} s"
     at = f" {place}" if place else ""
@@ -97,6 +107,8 @@ def error_of(
             return DeadlineExceeded(f"timed out after {format_duration(outcome.timeout)}{at}; {came_back}")
         case Ending.CANCELLED:
             return RunCancelled(f"cancelled {after}{at}; {came_back}")
+        case Ending.INTERRUPTED if returning:
+            return KeyboardInterrupt(f"interrupted while the results were on their way back; {came_back}")
         case Ending.INTERRUPTED:
             why = f"the interrupt took no effect{at} and the run was killed {after}" if running else "interrupted"
             return KeyboardInterrupt(f"{why}; {came_back}")
@@ -143,6 +155,13 @@ def warden_lost(kept: Kept | None = None) -> RunError:
     return RunError(
         f"the warden process of ipytimeout was killed, and the run with it; {kept or Kept()}. "
         "Run the cell again: a new warden starts by itself"
+    )
+
+
+def not_understood(error: Exception) -> RunError:
+    return RunError(
+        f"{error}, and the run was ended; {_UNTOUCHED}. "
+        "Did the code write to a descriptor that it had not opened itself?"
     )
 
 

@@ -40,6 +40,7 @@ from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Outcome
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
+from ipytimeout.wire.framing import ProtocolError
 from ipytimeout.wire.messages import Arm, Call, Cause, DisplayData, Execute, Finish, ProcessState, Resend
 from ipytimeout.wire.pickling import CALL, EXCEPTION, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
@@ -194,6 +195,8 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
+        except ProtocolError as error:
+            raise endings.not_understood(error) from None
 
 
 def _run_once(
@@ -229,7 +232,8 @@ def _run_once(
             raise _ChildCannotRebuild.of(run.changes.left_behind)
         # Interrupted code says where it was; killed code cannot, and then the run is gone at once.
         run.until(lambda: run.changes is not None or run.gone is not None)
-        commit, unbuilt = _bring_back(run, dump, job.namespace)
+        # With --discard nothing that the child made is unpickled, whatever it sends.
+        commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, job.namespace)
         child.tell_warden(Finish())
         run.finish()
     if not run.lost:
@@ -333,7 +337,13 @@ def _conclude(
             error = endings.warden_lost(kept)
         else:
             error = endings.error_of(
-                outcome, verdict, running=run.running, place=place, stderr=run.last_words, kept=kept
+                outcome,
+                verdict,
+                running=run.running,
+                place=place,
+                stderr=run.last_words,
+                returning=run.returning,
+                kept=kept,
             )
         if isinstance(error, RunError):
             error.where = where.as_text(frames, numbers)

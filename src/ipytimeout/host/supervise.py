@@ -19,6 +19,7 @@ from typing import Protocol, Self, TypeAlias
 from ipytimeout.host.checkpoints import Checkpoints
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
+from ipytimeout.wire.framing import ProtocolError
 from ipytimeout.wire.marks import kill_marked
 from ipytimeout.wire.messages import (
     Asking,
@@ -130,6 +131,8 @@ class Supervision:
         self.started = False
         self._mark: int | None = None
         self.running = False
+        #: Whether the code has ended by itself, whatever came of that.
+        self.returning = False
         self.begun: str | None = None
         self.verdict: Verdict | None = None
         self.changes: Changes | None = None
@@ -244,13 +247,14 @@ class Supervision:
                 self._view.show_stack(text)
             case Verdict(_, elapsed):
                 self.verdict, self.judged = message, self.judged + 1
+                self.returning = self.returning or self.ended_by_itself
                 self.state.has_ended(elapsed)
             case Gone():
                 self.gone = message
             case Started():
                 self.started, self._mark = True, message.mark
             case _:
-                raise ValueError(f"a child does not send {type(message).__name__}")
+                raise ProtocolError(f"a child does not send {type(message).__name__}")
 
     def _look_for_answer(self) -> None:
         if self._question is not None and (reply := self._question()) is not None:

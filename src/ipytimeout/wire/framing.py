@@ -161,4 +161,7 @@ class Decoder:
             data = json.loads(text)
         except ValueError as error:
             raise ProtocolError("what the other process sent is no message") from error
-        return from_json(data, buffers)
+        try:
+            return from_json(data, buffers)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
