@@ -13,6 +13,7 @@ from __future__ import annotations
 import _thread
 import array
 import collections
+import contextlib
 import copyreg
 import enum
 import functools
@@ -297,10 +298,8 @@ def attributes_of(obj: Any) -> dict[str, Any]:
         for name in (slots,) if isinstance(slots, str) else tuple(slots):
             member = vars(base).get(name)
             if isinstance(member, types.MemberDescriptorType):
-                try:
+                with contextlib.suppress(AttributeError):
                     found[name] = member.__get__(obj)
-                except AttributeError:
-                    pass
     own = getattr(obj, "__dict__", None)
     if isinstance(own, dict):
         found.update(own)
@@ -380,7 +379,7 @@ def state_of(shell: Any) -> dict[str, str]:
     modules = sys.modules
     found: dict[str, Any] = {
         "cwd": os.getcwd() if os.path.isdir(".") else "gone",
-        "environ": {k: v for k, v in sorted(os.environ.items())},
+        "environ": dict(sorted(os.environ.items())),
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),

@@ -160,7 +160,7 @@ def warden_lost(kept: Kept | None = None) -> RunError:
 
 def not_understood(error: Exception) -> RunError:
     return RunError(
-        f"{error}, and the run was ended; {_UNTOUCHED}. "
+        f"{error}, and the run was ended; {Kept().in_full}. "
         "Did the code write to a descriptor that it had not opened itself?"
     )
 
