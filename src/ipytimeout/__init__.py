@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ipytimeout.api import run_with_timeout, timeout
+    from ipytimeout.api import jobs, run_with_timeout, submit, timeout
     from ipytimeout.exceptions import (
         ChildDied,
         DeadlineExceeded,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         RunCancelled,
         RunError,
     )
+    from ipytimeout.host.job import Job
     from ipytimeout.inside import checkpoint, progress, remaining
 
 __version__ = "0.1.0.dev0"
@@ -26,18 +27,22 @@ __all__ = [
     "DeadlineExceeded",
     "DeadlineInterrupt",
     "ForeignError",
+    "Job",
     "MemoryLimitExceeded",
     "RunCancelled",
     "RunError",
     "checkpoint",
+    "jobs",
     "progress",
     "remaining",
     "run_with_timeout",
+    "submit",
     "timeout",
 ]
 
 _MODULES = {
-    **dict.fromkeys(("run_with_timeout", "timeout"), "ipytimeout.api"),
+    **dict.fromkeys(("jobs", "run_with_timeout", "submit", "timeout"), "ipytimeout.api"),
+    "Job": "ipytimeout.host.job",
     **dict.fromkeys(("checkpoint", "progress", "remaining"), "ipytimeout.inside"),
 }
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from ipytimeout.exceptions import DeadlineExceeded
 from ipytimeout.options import (
@@ -25,8 +26,12 @@ from ipytimeout.options import (
 )
 from ipytimeout.platforms import refuse_unsupported
 
+if TYPE_CHECKING:
+    from ipytimeout.host.job import Job
+
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 #: A duration: seconds, text such as "1h30m", or a timedelta.
 Duration = float | str | timedelta
@@ -129,11 +134,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``function(*args, **kwargs)`` in a child; return its value, or raise what it raises."""
         __tracebackhide__ = True
-        if not callable(function):
-            raise TypeError(
-                f"run() takes a function and its arguments, not {type(function).__name__}: "
-                "write run(f, 3), not run(f(3))"
-            )
+        _check_function(function, "run")
         refuse_unsupported()
         from ipytimeout.host.run import run_call
 
@@ -144,6 +145,84 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
                 raise
             value = self._default
         return value
+
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Call ``function(*args, **kwargs)`` in a child, in the background; return its ``Job`` at once.
+
+        What is passed is what it is now: later changes of the caller's objects do not reach the child.
+        """
+        _check_function(function, "submit")
+        refuse_unsupported()
+        from ipytimeout.host.job import start
+        from ipytimeout.host.run import PreparedCall
+
+        return start(PreparedCall.of(function, args, kwargs, self._options), getattr(function, "__name__", "a call"))
+
+    async def arun(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do as ``run``, without blocking the event loop. When the awaiting task is cancelled, the child is ended."""
+        try:
+            return await self.submit(function, *args, **kwargs)
+        except DeadlineExceeded:
+            if self._default is _RAISE:
+                raise
+            default: R = self._default
+            return default
+
+    def map(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        /,
+        *,
+        workers: int | None = None,
+        errors: Literal["return", "raise"] = "return",
+        ordered: bool = True,
+    ) -> Iterator[R | BaseException]:
+        """Call a function for each item, each in a process of its own and with its own deadline.
+
+        Follows ``concurrent.futures.Executor.map``; but nothing runs before the first value is asked for, and items are
+        read as they are needed, so that there may be endlessly many.
+
+        Parameters
+        ----------
+        workers
+            How many run at once; as many as there are processors unless told.
+        errors
+            ``"return"``: what an item raised, or why it was ended, is at its place, or ``default`` at the deadline.
+            ``"raise"``: it is raised there, and the rest is ended.
+        ordered
+            Whether the values come in the order of the items, or as they are ready.
+
+        Raises
+        ------
+        ValueError
+            ``workers`` is less than 1, or ``errors`` is neither of the two.
+        """
+        _check_function(function, "map")
+        if errors not in ("return", "raise"):
+            raise ValueError(f'errors is "return" or "raise", not {errors!r}')
+        count = (os.cpu_count() or 1) if workers is None else workers
+        if count < 1:
+            raise ValueError(f"workers is how many run at once, at least 1, not {workers!r}")
+        refuse_unsupported()
+        return self._map(function, items, count, errors == "raise", ordered)
+
+    def _map(
+        self, function: Callable[[T], R], items: Iterable[T], workers: int, raises: bool, ordered: bool
+    ) -> Iterator[R | BaseException]:
+        from ipytimeout.host.mapping import run_all
+
+        call: Callable[[T], Job[R]] = functools.partial(self.submit, function)  # type: ignore[call-arg]
+        for job in run_all(call, items, workers, ordered=ordered):
+            error = job.exception()
+            if error is None:
+                yield job.result()
+            elif isinstance(error, DeadlineExceeded) and self._default is not _RAISE:
+                yield self._default
+            elif raises or not isinstance(error, Exception):
+                raise error
+            else:
+                yield error
 
     def __call__(self, function: Callable[P, R]) -> TimedFunction[P, R]:
         """Decorate a function: every call of it runs in a child with these limits."""
@@ -164,6 +243,26 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         return f"timeout({self._options.timeout:g})"
 
 
+def _check_function(function: object, method: str) -> None:
+    if not callable(function):
+        raise TypeError(
+            f"{method}() takes a function and its arguments, not {type(function).__name__}: "
+            f"write {method}(f, 3), not {method}(f(3))"
+        )
+
+
+def submit(timeout: Duration, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    """Do as ``run_with_timeout``, in the background: return a ``Job`` at once."""
+    return _timeout(timeout).submit(function, *args, **kwargs)
+
+
+def jobs() -> list[Job[Any]]:
+    """Return the jobs of this process that have not ended."""
+    from ipytimeout.host.job import live_jobs
+
+    return live_jobs()
+
+
 class TimedFunction(Generic[P, R]):
     """A function whose every call runs in a child process: what ``@timeout(5)`` makes.
 
@@ -180,7 +279,23 @@ class TimedFunction(Generic[P, R]):
         __tracebackhide__ = True
         if self._key in _running:
             return self._function(*args, **kwargs)
+        if inspect.iscoroutinefunction(self._function):
+            awaitable: Any = self.arun(*args, **kwargs)  # as the function itself: to be awaited
+            return awaitable  # type: ignore[no-any-return]
         return self._limits.run(_InPlace(self._key, self._function), *args, **kwargs)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Call it in the background; return its ``Job`` at once."""
+        return self._limits.submit(_InPlace(self._key, self._function), *args, **kwargs)
+
+    async def arun(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call it without blocking the event loop."""
+        return await self._limits.arun(_InPlace(self._key, self._function), *args, **kwargs)
+
+    def map(self, items: Iterable[Any], /, **options: Any) -> Iterator[R | BaseException]:
+        """Call it for each item; the options are those of ``timeout.map``."""
+        function: Any = _InPlace(self._key, self._function)
+        return self._limits.map(function, items, **options)
 
     @overload
     def __get__(self, instance: None, owner: type) -> TimedFunction[P, R]: ...

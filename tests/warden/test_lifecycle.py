@@ -116,6 +116,17 @@ def test_extend_moves_the_deadline() -> None:
     assert play(4.0, Extend(10.0), 12.0)[0].cause is Cause.TIMED_OUT
 
 
+@pytest.mark.parametrize("extended_first", [True, False])
+def test_a_run_that_is_extended_before_its_code_starts_has_more_time(extended_first: bool) -> None:
+    limits, more = Arm(5.0, 1.0, 10.0, False), Extend(10.0)
+    run, told = Run(), []
+    for event in (more, limits) if extended_first else (limits, more):
+        run, acts = step(run, event, 0.0)
+        told += acts
+    run, _ = step(run, CodeStarted(), 1.0)
+    assert run.deadline == 16.0 and told == [Action.TELL_EXTENDED]
+
+
 def test_extend_tells_how_long_the_code_may_run_in_all() -> None:
     run, log = play(4.0, Extend(10.0), Extend(5.0))
     assert run.limits is not None and run.limits.timeout == 20.0

@@ -13,18 +13,17 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ipytimeout.exceptions import RunError
-from ipytimeout.host import endings, process_state, where
+from ipytimeout.host import endings, process_state
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
-from ipytimeout.host.checkpoints import Rebuilt
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
-from ipytimeout.host.endings import Kept
+from ipytimeout.host.conclude import Ended, conclude, safe_values
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
-from ipytimeout.host.relay import PlainRelay, ShellRelay, mark_shown, show_as
-from ipytimeout.host.room import limit_in_bytes, refuse_without_room, total
+from ipytimeout.host.relay import PlainRelay, ShellRelay
+from ipytimeout.host.room import limit_in_bytes, refuse_without_room
 from ipytimeout.host.settle import (
     cell_filename,
     cell_number,
@@ -37,12 +36,11 @@ from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
 from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
-from ipytimeout.outcomes import Outcome
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
-from ipytimeout.wire.messages import Arm, Call, Cause, DisplayData, Execute, Finish, ProcessState, Resend
-from ipytimeout.wire.pickling import CALL, EXCEPTION, Dump, dump_namespace
+from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
+from ipytimeout.wire.pickling import CALL, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
 
 if TYPE_CHECKING:
@@ -54,8 +52,12 @@ _ALWAYS_FITS = 1 << 24
 _SHELL_NAMES = frozenset({"In", "Out", "_ih", "_oh", "_dh", "get_ipython", "exit", "quit", "open", "__builtins__"})
 
 
+#: What goes to the child.
+Sent: TypeAlias = "tuple[Dump, Execute | Call]"
+
+
 @dataclass(frozen=True, slots=True)
-class Job:
+class Work:
     """What is to be run, and on which names."""
 
     namespace: dict[str, Any]
@@ -65,23 +67,6 @@ class Job:
     message: Callable[[Dump, dict[str, str]], Execute | Call]
     #: What travels beside the names.
     extra: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A run that is over: its outcome, and what it brings back, not yet committed."""
-
-    outcome: Outcome
-    commit: Commit | None
-    #: What ended the code, or the run; None when it finished.
-    error: BaseException | None
-    #: Where the code was, in short.
-    place: str
-    left_behind: dict[str, str]
-    state: ProcessState | None
-    sources: dict[str, tuple[str, int]]
-    #: What it brings back although it did not end by itself.
-    kept: Kept = field(default_factory=Kept)
 
 
 def get_ready(shell: InteractiveShell) -> None:
@@ -124,7 +109,8 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
     )
     learn_sources(shell, {filename: (code, number)})
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
-        ended = _run(Job(namespace, needed, state, message, beside), options, shell, view)
+        work = Work(namespace, needed, state, message, beside)
+        ended = _run(work, _dumped(work, {}), options, shell, view)
         value = _take_back(shell, ended)
         process_state.learn(code, shell.transform_cell, namespace)  # what it has imported is known now
         if value is not None and not statement:
@@ -144,28 +130,56 @@ def run_call(
 ) -> Any:
     """Call a function in a child; return its value or raise what it raised. Nothing of the caller is changed."""
     __tracebackhide__ = True
-    shell = _current_shell()
-    namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
-    state = read_state()
-
-    def message(dump: Dump, refused: dict[str, str]) -> Call:
-        return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
-
-    beside = process_state.to_send()
-    needed = needed_by_call(
-        function,
-        args,
-        kwargs,
-        namespace,
-        with_names=options.with_names,
-        hidden=_SHELL_NAMES,
-        beside=beside.values(),
-    )
-    job = Job(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))})
-    with view_of_call(shell, cell_numbers(shell), quiet=options.quiet) as view:
-        ended = _run(job, options, shell, view)
+    call = PreparedCall.of(function, args, kwargs, options)
+    with view_of_call(call.shell, cell_numbers(call.shell), quiet=options.quiet) as view:
+        ended = call.run(view)
         if ended.error is not None:
             view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
+    return value_of(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A call of a function that is ready to be sent: what the caller changes from now on changes nothing in it."""
+
+    work: Work
+    options: RunOptions
+    shell: InteractiveShell | None
+    sent: Sent
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions
+    ) -> PreparedCall:
+        """Prepare a call, in the caller's thread."""
+        shell = current_shell()
+        namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+        state = read_state()
+
+        def message(dump: Dump, refused: dict[str, str]) -> Call:
+            return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
+
+        beside = process_state.to_send()
+        needed = needed_by_call(
+            function,
+            args,
+            kwargs,
+            namespace,
+            with_names=options.with_names,
+            hidden=_SHELL_NAMES,
+            beside=beside.values(),
+        )
+        work = Work(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))})
+        return cls(work, options, shell, _dumped(work, {}))
+
+    def run(self, view: SilentView) -> Ended:
+        """Run it, in any thread."""
+        return _run(self.work, self.sent, self.options, self.shell, view)
+
+
+def value_of(ended: Ended) -> Any:
+    """Return what a call returned, or raise what ended it."""
+    __tracebackhide__ = True
     if ended.error is not None:
         raise ended.error
     if ended.commit is None or not ended.commit.has_result:
@@ -174,27 +188,33 @@ def run_call(
     return ended.commit.result
 
 
-def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: SilentView) -> Ended:
-    """Run a job in a child, to its end; once more without what the child could not rebuild."""
+def _dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
+    """Pickle what is to be sent, but for what has proved impossible."""
     refused = {
         name: f"it is large ({format_size(size)}) and the code does not name it; add --with {name}"
-        for name, size in job.needed.too_large.items()
+        for name, size in work.needed.too_large.items()
     }
+    extra = {name: value for name, value in work.extra.items() if name not in impossible}
+    dump = dump_namespace(work.namespace, work.needed.names - impossible.keys(), extra)
+    size = sum(memoryview(b).nbytes for b in dump.buffers)
+    if size > _ALWAYS_FITS:
+        refuse_without_room(size)
+    return dump, work.message(dump, {**refused, **dump.refused, **impossible})
+
+
+def _run(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | None, view: SilentView) -> Ended:
+    """Run a piece of work in a child, to its end; once more without what the child could not rebuild."""
     impossible: dict[str, str] = {}
     while True:
-        extra = {name: value for name, value in job.extra.items() if name not in impossible}
-        dump = dump_namespace(job.namespace, job.needed.names - impossible.keys(), extra)
-        size = sum(memoryview(b).nbytes for b in dump.buffers)
-        if size > _ALWAYS_FITS:
-            refuse_without_room(size)
-        message = job.message(dump, {**refused, **dump.refused, **impossible})
+        dump, message = sent
         try:
-            return _run_once(message, dump, job, options, shell, view)
+            return _run_once(message, dump, work, options, shell, view)
         except _ChildCannotRebuild as error:
-            known = job.needed.names | job.extra.keys() - {CALL}
+            known = work.needed.names | work.extra.keys() - {CALL}
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
+            sent = _dumped(work, impossible)
         except ProtocolError as error:
             raise endings.not_understood(error) from None
 
@@ -202,7 +222,7 @@ def _run(job: Job, options: RunOptions, shell: InteractiveShell | None, view: Si
 def _run_once(
     message: Execute | Call,
     dump: Dump,
-    job: Job,
+    work: Work,
     options: RunOptions,
     shell: InteractiveShell | None,
     view: SilentView,
@@ -233,7 +253,7 @@ def _run_once(
         # Interrupted code says where it was; killed code cannot, and then the run is gone at once.
         run.until(lambda: run.changes is not None or run.gone is not None)
         # With --discard nothing that the child made is unpickled, whatever it sends.
-        commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, job.namespace)
+        commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, work.namespace)
         child.tell_warden(Finish())
         run.finish()
     if not run.lost:
@@ -241,11 +261,11 @@ def _run_once(
     is_cell = isinstance(message, Execute)
     if not run.brings_back:
         commit = None
-    safe = _safe_values(run, commit, job.namespace, dump, options, is_cell=is_cell)
-    ended = _conclude(run, commit, unbuilt, safe, shell, memory, is_cell=is_cell)
+    safe = safe_values(run, commit, work.namespace, dump, options, is_cell=is_cell)
+    ended = conclude(run, commit, unbuilt, safe, shell, memory, is_cell=is_cell)
     ended.left_behind.update(titles({**dump.refused, **message.refused}))
     if is_cell and safe.values:
-        commit = commit or Commit(job.namespace)
+        commit = commit or Commit(work.namespace)
         commit.bind(safe.values)
         ended = dataclasses.replace(ended, commit=commit)
     if child.note:
@@ -269,113 +289,6 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
     return None, without
 
 
-def _safe_values(
-    run: Supervision,
-    commit: Commit | None,
-    namespace: dict[str, Any],
-    dump: Dump,
-    options: RunOptions,
-    *,
-    is_cell: bool,
-) -> Rebuilt:
-    """Rebuild what the code has made safe: all of it, or, of a cell that brings back what it did, what stays behind."""
-    if options.discard or (run.ended_by_itself and not is_cell):
-        return Rebuilt()
-    names = set(run.checkpoints.names)
-    if options.keep is not None:
-        names &= set(options.keep)
-    if commit is not None:
-        names &= {*commit.left_behind, *(run.changes.left_behind if run.changes is not None else ())}
-    return run.checkpoints.rebuild(names, namespace, dump.table)
-
-
-def _conclude(
-    run: Supervision,
-    commit: Commit | None,
-    unbuilt: dict[str, str],
-    safe: Rebuilt,
-    shell: InteractiveShell | None,
-    memory: float,
-    *,
-    is_cell: bool,
-) -> Ended:
-    """Say how the run ended, and with which exception."""
-    numbers = cell_numbers(shell)
-    assert run.verdict is not None and run.gone is not None
-    verdict, changes = run.verdict, run.changes
-    if verdict.cause == Cause.OUT_OF_MEMORY.value:
-        memory = total()
-    outcome = endings.outcome_of(verdict, changes, run.timeout, run.gone, memory)
-    frames = [(file, line, name) for file, line, name in changes.frames] if changes is not None else []
-    if not frames:
-        frames = where.frames_of_dump(verdict.stack)
-    place = where.in_short(frames, numbers)
-    error: BaseException | None = None
-    left_behind: dict[str, str] = {}
-    kept = Kept()
-    if changes is not None and run.brings_back:
-        left_behind = dict(changes.left_behind)
-        if commit is not None:
-            left_behind.update(commit.left_behind)
-        elif "everything" in unbuilt:
-            left_behind.update(unbuilt)
-    for name in safe.values.keys() & left_behind.keys():
-        left_behind[name] += "; its checkpoint was kept instead"
-    left_behind.update(safe.left_behind)
-    if run.ended_by_itself:
-        assert changes is not None
-        if not changes.success:
-            error = commit.exception if commit is not None else None
-            if error is None:
-                why = unbuilt.get(EXCEPTION, "") or (commit.exception_reason if commit is not None else "")
-                error = endings.foreign_error(changes, why or "it cannot be pickled")
-            if is_cell and changes.error is not None:
-                mark_shown(error, changes.error.traceback)
-    else:
-        kept = Kept(commit is not None, tuple(safe.values), not is_cell, _why_not_partial(run, commit, unbuilt))
-        if run.lost:
-            error = endings.warden_lost(kept)
-        else:
-            error = endings.error_of(
-                outcome,
-                verdict,
-                running=run.running,
-                place=place,
-                stderr=run.last_words,
-                returning=run.returning,
-                kept=kept,
-            )
-        if isinstance(error, RunError):
-            error.where = where.as_text(frames, numbers)
-        if not is_cell and safe.values:
-            error.checkpoints = safe.values  # type: ignore[attr-defined]  # KeyboardInterrupt has none by itself
-        if shell is not None and is_cell:
-            show_as(error, where.rendered(error, frames, shell))
-    if error is not None:
-        error = error.with_traceback(where.traceback_of(frames))
-    brings_back = commit is not None and changes is not None
-    return Ended(
-        outcome,
-        commit,
-        error,
-        place,
-        left_behind,
-        changes.state if brings_back and changes is not None else None,
-        changes.sources if brings_back and changes is not None else {},
-        kept,
-    )
-
-
-def _why_not_partial(run: Supervision, commit: Commit | None, unbuilt: Mapping[str, str]) -> str:
-    """Say why ``--partial`` brings back nothing of what the code had done; "" where it does, or was not asked to."""
-    if not (run.partial and run.running and run.brings_back) or commit is not None:
-        return ""
-    if run.changes is None and run.judged < 2:
-        return "the interrupt took no effect in time"
-    reason = unbuilt.get("everything", "")
-    return "what it had done could not be brought back" + (f" ({reason})" if reason else "")
-
-
 def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
     """Put in place what the run left, and return its value."""
     if ended.commit is None:
@@ -389,7 +302,7 @@ def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
     return ended.commit.result if ended.commit.has_result else None
 
 
-def _current_shell() -> InteractiveShell | None:
+def current_shell() -> InteractiveShell | None:
     """Return the IPython shell of this process, without importing IPython for it."""
     module = sys.modules.get("IPython")
     shell: InteractiveShell | None = module.get_ipython() if module is not None else None

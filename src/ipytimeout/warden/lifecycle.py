@@ -131,6 +131,8 @@ class Run:
     #: Since when the user is being asked something.
     asked_at: float | None = None
     started_at: float = inf
+    #: Seconds that were added before there was a limit.
+    more: float = 0.0
     #: Seconds the code ran, once it has ended.
     elapsed: float = 0.0
 
@@ -169,7 +171,8 @@ def step(run: Run, event: Event, now: float) -> Step:
             return _exited(run, returncode, now)
         case Arm():
             if run.phase is Phase.IDLE:
-                return replace(run, phase=Phase.SENDING, limits=event, stall_at=now + event.stall), ()
+                run = replace(run, phase=Phase.SENDING, limits=event, stall_at=now + event.stall)
+                return _extend(run, run.more) if run.more else (run, ())
             return run, ()
         case CodeStarted():
             if run.phase is Phase.SENDING and run.limits is not None:
@@ -253,7 +256,9 @@ def _exited(run: Run, returncode: int, now: float) -> Step:
 
 
 def _extend(run: Run, seconds: float) -> Step:
-    if run.phase is not Phase.RUNNING or run.limits is None:
+    if run.phase is Phase.IDLE:
+        return replace(run, more=run.more + seconds), ()
+    if run.phase not in (Phase.SENDING, Phase.RUNNING) or run.limits is None:
         return run, ()
     limits = replace(run.limits, timeout=run.limits.timeout + seconds)
     return replace(run, limits=limits, deadline=run.deadline + seconds), (Action.TELL_EXTENDED,)
