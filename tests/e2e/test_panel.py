@@ -6,6 +6,7 @@ thread. The short form, with what these tests run in, is part of the gate; the w
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -53,6 +54,10 @@ CELLS = {
     "in an Output": "import ipywidgets\nout = ipywidgets.Output()\ndisplay(out)\nwith out:\n"
     "    print('in the widget')\n    get_ipython().run_cell_magic('timeout', '60', 'time.sleep(2.5)')",
     "function": "run_with_timeout(60, lambda: (time.sleep(2.5), 7)[1])",
+    "progress": "%%timeout 60\nfrom ipytimeout import progress\ntime.sleep(1.5)\n"
+    "for i in progress(range(20)):\n    progress(0.5, 'words ' * 9)\n    time.sleep(0.15)",
+    "progress without a limit": "%%timeout inf\nfrom ipytimeout import progress\ntime.sleep(1.5)\n"
+    "for i in range(20):\n    progress(i / 20, 'fitting ' * 6)\n    time.sleep(0.15)",
     "quiet": "%%timeout -q 60\nprint('quiet')\ntime.sleep(0.8)",
     "widgets": "from ipywidgets.widgets import widget\nprint('widgets left:', [w for w in widget._instances.values()"
     " if 'ipytimeout' in str(getattr(w, '_dom_classes', '')) or 'ipt-' in str(getattr(w, '_dom_classes', ''))])",
@@ -115,6 +120,7 @@ def tell_story(notebook: Served) -> None:
     _second_click_ends_at_once(story)
     _survives_the_cells_own_outputs(story)
     _functions_leave_nothing(story)
+    _progress_moves_nothing_but_the_bar(story)
 
     story.run("timed out")
     assert "✗ timed out after 1 s in slow(), line 2" in story.ended("timed out")
@@ -238,6 +244,34 @@ def _functions_leave_nothing(story: Story) -> None:
         .evaluate_all("all => all.map(each => each.getBoundingClientRect().height)")
     )
     assert [h for h in heights[:-1] if h > 1] == [], heights
+
+
+def _progress_moves_nothing_but_the_bar(story: Story) -> None:
+    """What the code says of itself is seen, and no button leaves its place, also where there is little room."""
+    page = story.notebook.page
+    usual = page.viewport_size
+    assert usual is not None
+    page.set_viewport_size({"width": 1000, "height": usual["height"]})
+    for name, words, has_bar in (
+        ("progress", "of 20 · words words", True),
+        ("progress without a limit", "fitting fitting", False),
+    ):
+        story.run(name)
+        assert words not in story.panel(name)
+        page.wait_for_timeout(400)
+        buttons = [story.notebook.button(_NUMBERS[name], each) for each in ("where", "cancel")]
+        before = [button.bounding_box() for button in buttons]
+        bar = story.notebook.cell(_NUMBERS[name]).locator(".ipt-bar")
+        assert bar.is_visible() == has_bar
+        story.until(
+            functools.partial(lambda name, words: words in story.panel(name), name, words), "no progress is shown"
+        )
+        page.wait_for_timeout(600)
+        assert bar.is_visible()
+        assert [button.bounding_box() for button in buttons] == before
+        assert "✓" in story.ended(name)
+    page.set_viewport_size(usual)
+    page.wait_for_timeout(400)
 
 
 def check_file(notebook: dict[str, Any]) -> None:

@@ -73,9 +73,10 @@ _STYLE = """<style>
   color: var(--ipt-text);
 }
 .ipytimeout .ipt-row > .ipt-first { margin-left: 8px; }
-.ipytimeout .ipt-row > .ipt-note { margin-left: 12px; order: 2; }
+.ipytimeout .ipt-row > .ipt-note { flex: 1 1 0; min-width: 0; margin-left: 12px; order: 2; }
 .ipytimeout .ipt-row > .ipt-memory { margin-left: 10px; }
 .ipytimeout .ipt-memory .widget-html-content, .ipytimeout .ipt-note .widget-html-content { color: var(--ipt-dim); }
+.ipytimeout .ipt-note .widget-html-content { overflow: hidden; text-overflow: ellipsis; }
 .ipytimeout button.ipt-button {
   width: auto; height: 22px; line-height: 20px; margin: 0 0 0 6px; padding: 0 10px; border: 1px solid var(--ipt-line);
   border-radius: 4px; background: transparent; color: var(--ipt-text); box-shadow: none;
