@@ -1,9 +1,8 @@
-"""What counts as a run's memory: read from made-up files of the kernel, and measured on small real processes."""
+"""What counts as a run's memory, measured on small real processes; and what must be left for all."""
 
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 import signal
 import subprocess
@@ -17,83 +16,10 @@ from pathlib import Path
 import pytest
 
 from ipytimeout.warden import limits, tree
-from ipytimeout.warden.limits import Figures, Meter, Reserve, SharedFiles, Watch, parse_mappings, without_borrowers
+from ipytimeout.warden.limits import Meter, Reserve, Watch
+from ipytimeout.warden.proc import Figures, SharedFiles, shared_memory_devices
 
 MB = 10**6
-
-STATUS = b"""\
-Name:	python
-State:	S (sleeping)
-PPid:	7
-VmPeak:	  900000 kB
-VmSize:	  800000 kB
-VmHWM:	  100000 kB
-VmRSS:	   90000 kB
-RssAnon:	   60000 kB
-RssFile:	   20000 kB
-RssShmem:	   10000 kB
-VmSwap:	    5000 kB
-HugetlbPages:	    2048 kB
-Threads:	1
-"""
-
-
-def test_private_memory_is_what_is_anonymous_swapped_out_or_reserved() -> None:
-    figures = Figures.parse(9, STATUS)
-    assert figures == Figures(9, 7, 800_000 << 10, (60_000 + 5_000 + 2_048) << 10, 20_000 << 10, 10_000 << 10)
-
-
-def test_a_zombie_has_no_memory_and_where_only_the_sum_is_told_it_counts() -> None:
-    assert Figures.parse(9, b"Name:\tpython\nState:\tZ (zombie)\nPPid:\t7\n") is None
-    figures = Figures.parse(9, b"PPid:\t7\nVmSize:\t900 kB\nVmRSS:\t90 kB\n")
-    assert figures is not None and figures.private == 90 << 10
-    assert Figures.of(2**22 + 1) is None
-
-
-MAPPING = """\
-{0} {1} 00000000 {2} {3} {4}
-Size:            2048 kB
-Rss:             {5} kB
-Pss:             {6} kB
-Pss_Dirty:       {6} kB
-Anonymous:       {7} kB
-VmFlags: rd wr mr mw me ac sd
-"""
-
-
-def test_of_shared_memory_the_share_counts_that_is_not_private() -> None:
-    """Not the notebook's arrays, not files on a disk, not the heap; of a written private mapping what is only read."""
-    text = "".join(
-        MAPPING.format(*each)
-        for each in [
-            ("7f00-7f10", "rw-s", "00:1a", 11, "/dev/shm/psm_1", 1000, 500, 0),
-            ("7f10-7f20", "rw-p", "00:1a", 12, "/dev/shm/copied (deleted)", 1000, 1000, 250),
-            ("7f20-7f30", "rw-p", "00:01", 13, "/memfd:ipytimeout (deleted)", 1000, 1000, 250),
-            ("7f30-7f40", "rw-s", "00:01", 14, "/dev/zero (deleted)", 100, 100, 0),
-            ("7f40-7f50", "rw-s", "00:01", 15, "/dev/zero (deleted)", 0, 0, 0),
-            ("7f50-7f60", "r-xp", "08:01", 16, "/usr/lib/libc.so.6", 1000, 1000, 0),
-            ("7f60-7f70", "rw-p", "00:00", 0, "[heap]", 1000, 1000, 1000),
-        ]
-    ).encode()
-    shm, memfd = os.makedev(0, 0x1A), os.makedev(0, 1)
-    assert list(parse_mappings(text, frozenset({shm, memfd}))) == [
-        ((shm, 11), 500 * 1024),
-        ((shm, 12), 750 * 1024),
-        ((memfd, 14), 100 * 1024),
-    ]
-
-
-def test_a_process_that_runs_in_its_parents_memory_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between vfork and exec; a worker that has exec'ed, or has memory of its own, counts."""
-    parent = Figures(1, 0, 1000, 500, 100, 0)
-    borrower = Figures(2, 1, 1000, 502, 100, 0)
-    worker = Figures(3, 1, 1000, 400, 30, 0)
-    stranger = Figures(4, 9, 1000, 500, 100, 0)
-    monkeypatch.setattr(limits, "_has_not_execed", lambda pid: True)
-    assert list(without_borrowers([parent, borrower, worker, stranger])) == [parent, worker, stranger]
-    monkeypatch.setattr(limits, "_has_not_execed", lambda pid: False)
-    assert list(without_borrowers([parent, borrower])) == [parent, borrower]
-
 
 # ---------------------------------------------------------------- real processes
 
@@ -192,7 +118,7 @@ def test_of_a_run(child: Callable[[str], Child], code: str, added: int) -> None:
 def test_pages_of_a_file_on_a_disk_do_not_count(child: Callable[[str], Child], tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(bytes(50 * MB))
-    if os.stat(path).st_dev in limits.shared_memory_devices():
+    if os.stat(path).st_dev in shared_memory_devices():
         pytest.skip("not here: the temporary directory is in memory")
     code = f"f = open({str(path)!r}, 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); m[:].count(b'x')"
     assert child(code).step() < 5 * MB
@@ -278,27 +204,6 @@ def test_of_a_file_in_another_tmpfs_only_what_is_added_counts(
         Path(path).unlink()
 
 
-def test_a_file_in_memory_that_is_only_read_is_another_ones() -> None:
-    memory = SharedMemory(create=True, size=MB)
-    path = f"/dev/shm/{memory.name}"
-    try:
-        assert memory.buf is not None
-        files = SharedFiles()
-        files._before.clear()
-        me = Figures.of(os.getpid())
-        assert me is not None
-        memory.buf[:] = bytes(memory.size)
-        inode = os.stat(path).st_dev, os.stat(path).st_ino
-        assert files.look([me])[inode] == pytest.approx(MB, abs=mmap.PAGESIZE)
-        memory.close()
-        files = SharedFiles()
-        files._before.clear()
-        with open(path, "rb"):
-            assert inode not in files.look([me])
-    finally:
-        memory.unlink()
-
-
 def test_the_limit_is_exceeded_only_where_that_is_certain(child: Callable[[str], Child]) -> None:
     """Four workers that share 50 MB look like 250 at first sight."""
     program = child("x = bytearray(b'x') * (50 * 10**6)" + FORK)
@@ -322,6 +227,78 @@ def test_what_has_grown_since_the_last_exact_look_is_added(child: Callable[[str]
     grown = meter.measure(program.members) - program.before
     assert (grown - exact) / MB == pytest.approx(30, abs=2)
     assert meter.peak >= grown
+
+
+# ---------------------------------------------------------------- what is certain
+
+
+class Tree:
+    """Processes that the test makes up: the first is the child, with 100 MB from the start."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.processes: dict[int, Figures] = {}
+        self.has(1, 0, 100)
+        monkeypatch.setattr(Figures, "of", self.processes.get)
+        monkeypatch.setattr(limits, "private_exactly", self._look)
+        monkeypatch.setattr(SharedFiles, "look", lambda self, figures: {})
+        self.exact_looks = 0
+        self.meter = Meter(1)
+
+    def has(self, pid: int, parent: int, megabytes: int) -> None:
+        self.processes[pid] = Figures(pid, parent, 10**9, megabytes * MB, pid * MB, 0)
+
+    def measure(self, limit: float = inf) -> float:
+        """In megabytes."""
+        return self.meter.measure(self.processes, limit * MB) / MB
+
+    def _look(self, figures: Figures) -> int:
+        self.exact_looks += 1
+        return figures.private
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> Tree:
+    return Tree(monkeypatch)
+
+
+def test_it_is_certain_what_each_process_has_added_since_it_was_first_seen(made_up: Tree) -> None:
+    """A forked worker has the memory of its parent when it is first seen; what it has later is its own."""
+    made_up.has(1, 0, 500)
+    for worker in (2, 3):
+        made_up.has(worker, 1, 500)
+    made_up.measure()
+    assert made_up.meter.least == 400 * MB
+    made_up.has(2, 1, 700)
+    made_up.has(3, 1, 600)
+    made_up.measure()
+    assert made_up.meter.least == (700 - 100 + 100) * MB
+    made_up.has(3, 1, 50)  # it has begun another program
+    made_up.measure()
+    made_up.has(3, 1, 150)
+    made_up.measure()
+    assert made_up.meter.least == (700 - 100 + 100) * MB
+
+
+def test_what_a_process_has_of_its_parent_is_not_certain_twice(made_up: Tree) -> None:
+    made_up.has(1, 0, 200)
+    made_up.measure()
+    made_up.has(1, 0, 500)
+    made_up.has(2, 1, 501)  # forked now, with all that the parent has added
+    made_up.measure()
+    assert made_up.meter.least == 401 * MB
+
+
+def test_a_look_that_would_make_deadlines_wait_is_not_taken_and_the_limit_holds_all_the_same(made_up: Tree) -> None:
+    """100 GB of small pages would take the system two seconds."""
+    for size in (99_000, 99_950, 100_050):
+        made_up.has(1, 0, size)
+        assert made_up.measure(100_000) <= 100_000
+    made_up.has(1, 0, 100_101)
+    assert made_up.measure(100_000) > 100_000
+    assert made_up.exact_looks == 0
+    made_up.has(1, 0, 500)
+    made_up.measure(100_000)
+    assert made_up.exact_looks == 1
 
 
 def test_a_run_is_looked_at_sooner_the_nearer_it_is_to_its_limit() -> None:
