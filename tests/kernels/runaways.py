@@ -229,6 +229,7 @@ while True:
     ),
     # ------------------------------------------------ and neither does what it started
     _runaway("a shell command", "os.system('sleep 60')"),
+    _runaway("a shell line of IPython", "!sleep 60", needs_shell=True),
     _runaway("a grandchild", "import subprocess; subprocess.Popen(['sleep', '60'])\nwhile True: pass", Back.DEADLINE),
     _runaway(
         "a grandchild in a session of its own",
@@ -370,4 +371,25 @@ made = bytearray(4 << 20)
         End("DeadlineExceeded", "bringing the results back made no progress for 10 s"),
         returns=True,
     ),
+)
+
+#: Those that the ordinary run of the tests leaves out, because others in it are much like them, or faster.
+SELDOM = frozenset(
+    (
+        "a sleep",
+        "a C call that never returns",
+        "every signal blocked",
+        "a loop in finally",
+        "all descriptors closed, and a loop",
+        "a shell command",
+        "a grandchild",
+        "a grandchild in a session of its own",
+        "a multiprocessing pool",
+        "an abort",
+        "exit",
+        "an exception that cannot be rebuilt",
+        "MemoryError",
+        "an object whose pickling exits",
+        "an object whose pickling hangs",
+    )
 )
