@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
+from ipytimeout.config import settings
 from ipytimeout.exceptions import DeadlineExceeded
 from ipytimeout.options import (
-    DEFAULT_KILL_AFTER,
     OptionError,
     RunOptions,
     StartMethod,
@@ -112,10 +112,10 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         self,
         timeout: Duration,
         *,
-        kill_after: Duration = DEFAULT_KILL_AFTER,
+        kill_after: Duration | None = None,
         memory: float | str | None = None,
         default: Any = _RAISE,
-        start: str | StartMethod = StartMethod.AUTO,
+        start: str | StartMethod | None = None,
         partial: bool = False,
     ) -> None:
         if partial:
@@ -123,12 +123,14 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
                 "partial=True is for cells: a function brings back its value only, and has none before it ends; "
                 "make values safe with checkpoint(name=value), they are in error.checkpoints"
             )
-        self._options = RunOptions(
+        here = settings()
+        options = RunOptions(
             timeout=parse_duration(timeout),
-            kill_after=parse_duration(kill_after, allow_zero=True),
-            start=parse_start(start),
-            memory=parse_memory(memory),
+            kill_after=here.kill_after if kill_after is None else parse_duration(kill_after, allow_zero=True),
+            start=here.start if start is None else parse_start(start),
+            memory=here.memory if memory is None else parse_memory(memory),
         )
+        self._options = here.bound(options)
         self._default = default
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -15,8 +15,10 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.core.magic_arguments import MagicArgumentParser
+from traitlets import Any as AnyTrait
 from traitlets import List, Unicode
 
+from ipytimeout.config import settings
 from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
 from ipytimeout.platforms import unsupported
 
@@ -90,6 +92,13 @@ class TimeoutMagics(Magics):
         help="Packages that the template does not import although the notebook has: each child that needs one does.",
     ).tag(config=True)
 
+    default_timeout = AnyTrait(help="How long a cell may run whose line says nothing: 60, '2m'.").tag(config=True)
+    default_kill_after = AnyTrait(help="The grace period: from the interrupt to the kill.").tag(config=True)
+    default_memory = AnyTrait(help="How much memory a run may use: '2GB', '50%'.").tag(config=True)
+    default_start = AnyTrait(help="How the process is started: auto, warm, spawn.").tag(config=True)
+    max_timeout = AnyTrait(help="More than this no run may ask for.").tag(config=True)
+    max_memory = AnyTrait(help="More than this no run may use.").tag(config=True)
+
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
@@ -125,7 +134,13 @@ class TimeoutMagics(Magics):
 
         try:
             parsed = parse_line(line)
-            return parsed, None if parsed.help else parsed.options(evaluate)
+            if parsed.help:
+                return parsed, None
+            here = settings()
+            options = parsed.options(
+                evaluate, timeout=here.timeout, kill_after=here.kill_after, memory=here.memory, start=here.start
+            )
+            return parsed, here.bound(options)
         except OptionError as error:
             raise UsageError(str(error)) from error
 

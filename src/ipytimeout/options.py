@@ -237,31 +237,43 @@ class ParsedLine:
     keep: tuple[str, ...] | None = None
     discard: bool = False
     with_names: tuple[str, ...] = ()
-    start: StartMethod = StartMethod.AUTO
+    start: StartMethod | None = None
     quiet: bool = False
     memory: str | None = None
     partial: bool = False
     help: bool = False
 
-    def options(self, evaluate: Callable[[str], object]) -> RunOptions:
-        """Make the options, with ``evaluate`` for the text of an expression. Raise ``OptionError``."""
-        if not self.duration:
+    def options(
+        self,
+        evaluate: Callable[[str], object],
+        *,
+        timeout: float | None = None,
+        kill_after: float = DEFAULT_KILL_AFTER,
+        memory: int | Share | None = None,
+        start: StartMethod = StartMethod.AUTO,
+    ) -> RunOptions:
+        """Make the options, with ``evaluate`` for the text of an expression. Raise ``OptionError``.
+
+        ``timeout`` and the others: what holds where the line says nothing.
+        """
+        if self.duration:
+            timeout = parse_duration(_expanded(self.duration, evaluate))
+        if timeout is None:
             raise OptionError(f"how long may it run? Write a duration, as in timeout 5; {_LOOKS}")
-        kill_after = DEFAULT_KILL_AFTER
         if self.kill_after is not None:
             try:
                 kill_after = parse_duration(_expanded(self.kill_after, evaluate), allow_zero=True)
             except OptionError as error:
                 raise OptionError(f"--kill-after: {error}") from None
         return RunOptions(
-            timeout=parse_duration(_expanded(self.duration, evaluate)),
+            timeout=timeout,
             kill_after=kill_after,
             keep=self.keep,
             discard=self.discard,
             with_names=self.with_names,
-            start=self.start,
+            start=start if self.start is None else self.start,
             quiet=self.quiet,
-            memory=None if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
+            memory=memory if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
             partial=self.partial,
         )
 
