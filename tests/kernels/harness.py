@@ -114,11 +114,12 @@ class Cell:
 class Kernel:
     """A live kernel of one interpreter."""
 
-    def __init__(self, python: str, directory: Path, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, python: str, directory: Path, environ: dict[str, str] | None = None, **how: Any) -> None:
         self.manager = under_test(KernelManager, python, directory)
         #: The value of an environment variable that everything has which this kernel ever starts.
         self.mark = uuid.uuid4().hex
-        self.manager.start_kernel(cwd=str(directory), env={**os.environ, **(environ or {}), MARK: self.mark})
+        environ = {**os.environ, **(environ or {}), MARK: self.mark}
+        self.manager.start_kernel(**{"cwd": str(directory), "env": environ, **how})
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=START_TIMEOUT)

@@ -1,0 +1,151 @@
+"""The second corpus: cells that nobody here wrote, of packages, taken from PyPI when they are asked for.
+
+Example scripts of source archives, tutorials with doctests, and the examples in docstrings of what is installed. A
+sample is taken with a fixed seed; what needs the network, data or a window is left out, and counted.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import random
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.as_if.docstrings import pieces
+from tests.as_if.notebooks import MARK, Cell, Notebook, split, split_at_blank_lines
+from tests.as_if.source_archives import NotFetched, source_archive, texts
+
+#: What cannot be run here: it needs the network, data that is not in the package, a window, an answer.
+OUT_OF_REACH = re.compile(
+    r"fetch_|load_dataset\(|urlopen|urllib|requests\.|https?://[^\s`>)]*\.(csv|json|zip|html|xml)|input\(|tkinter|gi\.repository"
+    r"|\bwx\b|PyQt|PySide|qtapi|\bgtk|ginput|waitforbuttonpress|webagg|backend_bases import key_press|ffmpeg|usetex"
+    r"|pgf|read_(sql|hdf|gbq|clipboard|excel|html|xml)|to_(hdf|gbq|clipboard|excel)|xarray|numba|plotly|polars"
+    r"|os\.fork|nested_parallel|while True:|matplotlib\.use\("
+)
+#: So many examples of docstrings make one notebook.
+IN_ONE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """Scripts of a source archive."""
+
+    package: str
+    under: tuple[str, ...]
+    ending: str
+    #: How many there are in the sample.
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Docstrings:
+    """Examples of the docstrings of installed modules."""
+
+    package: str
+    modules: tuple[str, ...]
+    first: str
+    sample: int
+
+
+SOURCES: tuple[Scripts | Docstrings, ...] = (
+    Scripts("matplotlib", ("galleries/examples/", "galleries/tutorials/", "galleries/users_explain/"), ".py", 12),
+    Scripts("scikit-learn", ("examples/",), ".py", 6),
+    Scripts("seaborn", ("examples/",), ".py", 4),
+    Scripts("sympy", ("doc/src/tutorials/",), ".rst", 4),
+    Docstrings("networkx", ("networkx",), "import networkx as nx", 30),
+    Docstrings(
+        "numpy",
+        ("numpy", "numpy.linalg", "numpy.fft", "numpy.ma", "numpy.random", "numpy.char"),
+        "import numpy as np",
+        40,
+    ),
+    Docstrings("pandas", ("pandas", "pandas.api.types"), "import numpy as np\nimport pandas as pd", 40),
+)
+
+
+def package_notebooks(
+    python: str, wanted: set[str], *, many: bool, say: Callable[[str], None], seed: int = 1
+) -> list[Notebook]:
+    """Return notebooks of all packages, or of those that are wanted: a sample, or with ``many`` ten times as many."""
+    found: list[Notebook] = []
+    for source in SOURCES:
+        if wanted and source.package not in wanted:
+            continue
+        try:
+            every, skipped = _every(source, python)
+        except (NotFetched, importlib.metadata.PackageNotFoundError) as error:
+            say(f"{source.package}: skipped: {error}")
+            continue
+        chosen = _sample(every, source.sample * (10 if many else 1), seed)
+        if isinstance(source, Docstrings):
+            chosen = _joined(chosen, source)
+        say(f"{source.package}: {len(chosen)} notebooks of {len(every)} examples; {skipped} out of reach")
+        found += chosen
+    return found
+
+
+def _sample(notebooks: list[Notebook], size: int, seed: int) -> list[Notebook]:
+    picked = random.Random(seed).sample(range(len(notebooks)), min(size, len(notebooks)))
+    return [notebooks[i] for i in sorted(picked)]
+
+
+def _every(source: Scripts | Docstrings, python: str) -> tuple[list[Notebook], int]:
+    """Return all notebooks of a source, and how many were left out."""
+    found, skipped = [], 0
+    for name, cells in _scripts(source, python) if isinstance(source, Scripts) else _docstrings(source, python):
+        if not cells:
+            continue
+        if any(OUT_OF_REACH.search(cell.code) for cell in cells):
+            skipped += 1
+        else:
+            found.append(Notebook(source.package, name, tuple(cells)))
+    return found, skipped
+
+
+def _scripts(source: Scripts, python: str) -> Iterator[tuple[str, list[Cell]]]:
+    archive = source_archive(python, source.package, _version(python, source.package))
+    for path, text in texts(archive, source.under, source.ending).items():
+        name = path.rpartition(".")[0].replace("/", ".")
+        if source.ending == ".rst":
+            yield name, [Cell("", piece) for piece in _safe_pieces(text)]
+        else:
+            code = text.replace('if __name__ == "__main__":', "if True:").replace(
+                "if __name__ == '__main__':", "if True:"
+            )
+            yield name, list(split(code) if len(MARK.findall(code)) > 1 else split_at_blank_lines(code))
+
+
+def _safe_pieces(text: str) -> list[str]:
+    try:
+        return pieces(text)
+    except ValueError:
+        return []
+
+
+def _docstrings(source: Docstrings, python: str) -> Iterator[tuple[str, list[Cell]]]:
+    script = Path(__file__).with_name("docstrings.py")
+    done = subprocess.run([python, str(script), *source.modules], capture_output=True, text=True, check=True)
+    for name, cells in json.loads(done.stdout.splitlines()[-1]):
+        yield name, [Cell(name, code) for code in cells]
+
+
+def _joined(notebooks: list[Notebook], source: Docstrings) -> list[Notebook]:
+    """Put several examples into one notebook, as if a reader tried one after the other."""
+    joined = []
+    for i in range(0, len(notebooks), IN_ONE):
+        group = notebooks[i : i + IN_ONE]
+        cells = [Cell("", source.first), *(cell for each in group for cell in each.cells)]
+        joined.append(Notebook(source.package, f"{group[0].name}…", tuple(cells)))
+    return joined
+
+
+def _version(python: str, package: str) -> str:
+    code = f"import importlib.metadata as m; print(m.version({package!r}))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotFetched(f"{package} is not installed")
+    return done.stdout.strip()

@@ -1,0 +1,99 @@
+"""Run notebooks natively and timed, several at a time, and remember what they natively gave.
+
+What three native runs gave is kept in ``.as-if`` at the top of the repository (git-ignored), by what it depends on:
+cells, interpreter, installed versions, and how the harness looks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.as_if import session
+from tests.as_if.compare import Compared, compare
+from tests.as_if.notebooks import Notebook
+from tests.as_if.session import Record, record
+from tests.kernels.environments import REPOSITORY
+
+KEPT = REPOSITORY / ".as-if"
+NATIVE_RUNS = 3
+_HARNESS = session.LOOK + Path(session.__file__).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One notebook, run and compared."""
+
+    notebook: Notebook
+    cells: list[Compared]
+    #: Why it was not run, or not to its end; "" when it was.
+    trouble: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """How notebooks are run."""
+
+    python: str
+    versions: str
+    prefix: str
+    #: Where kept results are; None: nowhere.
+    kept: Path | None = KEPT
+
+    def run(self, notebooks: list[Notebook], say: Callable[[Done], None], workers: int = 2) -> list[Done]:
+        """Run them all, ``workers`` at a time."""
+        done: list[Done] = []
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for each in pool.map(self._run_one, notebooks):
+                say(each)
+                done.append(each)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return done
+
+    def _run_one(self, notebook: Notebook) -> Done:
+        folder = Path(tempfile.gettempdir()) / f"as-if-{os.getuid()}" / _safe(notebook)
+        natives = self._natives(notebook, folder)
+        if not all(native.cells for native in natives):
+            return Done(notebook, [], natives[0].trouble or "it has no cells")
+        length = min(len(native.cells) for native in natives)
+        notebook = dataclasses.replace(notebook, cells=notebook.cells[:length])
+        timed = record(notebook, self.python, folder, f"{self.prefix}\n", self._environ())
+        return Done(
+            notebook, compare(notebook, natives, timed), natives[0].trouble, sum(cell.seconds for cell in timed.cells)
+        )
+
+    def _natives(self, notebook: Notebook, folder: Path) -> list[Record]:
+        text = "\0".join([self.versions, _HARNESS, notebook.setup, *(cell.code for cell in notebook.cells)])
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        path = self.kept / f"{_safe(notebook)}-{key}.json" if self.kept else None
+        if path is not None and path.exists():
+            return [Record.of_json(data) for data in json.loads(path.read_text())]
+        natives: list[Record] = []
+        for _ in range(NATIVE_RUNS):
+            natives.append(record(notebook, self.python, folder, "", self._environ()))
+            if not natives[0].cells:
+                break
+        if path is not None:
+            path.parent.mkdir(exist_ok=True)
+            for old in path.parent.glob(f"{_safe(notebook)}-{'?' * 24}.json"):
+                old.unlink()
+            path.write_text(json.dumps([native.as_json() for native in natives]))
+        return natives
+
+    def _environ(self) -> dict[str, str]:
+        source = str(REPOSITORY / "src")
+        return {"PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _safe(notebook: Notebook) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{notebook.area}-{notebook.name}")
