@@ -8,6 +8,7 @@ Nothing of the notebook is touched before the last step, and the last step canno
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay, mark_shown, show_as
 from ipytimeout.host.room import refuse_without_room
 from ipytimeout.host.settle import (
+    as_compiled,
     cell_filename,
     cell_number,
     cell_numbers,
@@ -44,7 +46,12 @@ if TYPE_CHECKING:
 #: A copy of so many bytes is made without asking whether there is room for it.
 _ALWAYS_FITS = 1 << 24
 #: IPython's own bookkeeping: a child's shell has its own.
-_SHELL_NAMES = frozenset({"In", "Out", "_ih", "_oh", "_dh", "get_ipython", "exit", "quit", "open", "__builtins__"})
+_SHELL_NAMES = frozenset({"get_ipython", "exit", "quit", "open", "__builtins__"})
+#: Names that these magics use, beside those that the code mentions.
+_OF_MAGICS = {
+    "_dh": re.compile(r"\b(cd|dhist|pushd|popd|dirs)\b"),
+    "In": re.compile(r"%\w*(hist|recall|rerun|macro|save)"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +109,10 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             buffers=dump.buffers,
         )
 
-    needed = needed_names(
-        code, namespace, transform=shell.transform_cell, with_names=options.with_names, hidden=_SHELL_NAMES
-    )
-    learn_sources(shell, {filename: (code, number)})
+    of_magics = tuple(name for name, words in _OF_MAGICS.items() if name in namespace and words.search(code))
+    with_names = options.with_names if options.with_names == ("*",) else (*options.with_names, *of_magics)
+    needed = needed_names(code, namespace, transform=shell.transform_cell, with_names=with_names, hidden=_SHELL_NAMES)
+    learn_sources(shell, {filename: (as_compiled(shell, code), number)})
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
         ended = _run(Job(namespace, needed, state, message), options, shell, view)
         value = _take_back(shell, ended)
@@ -255,8 +262,8 @@ def _conclude(
             if error is None:
                 why = unbuilt.get(EXCEPTION, "") or (commit.exception_reason if commit is not None else "")
                 error = endings.foreign_error(changes, why or "it cannot be pickled")
-            if is_cell and changes.error is not None:
-                mark_shown(error, changes.error.traceback)
+            if is_cell and shell is not None and changes.error is not None:
+                mark_shown(shell, error, changes.error.traceback)
     else:
         commit = None
         error = endings.error_of(outcome, verdict, running=run.running, place=place, stderr=run.last_words)
