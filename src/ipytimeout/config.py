@@ -61,9 +61,9 @@ class Settings:
             return dataclasses.replace(options, memory=self.max_memory)
         from ipytimeout.host.room import limit_in_bytes
 
-        wanted, most = limit_in_bytes(options.memory), limit_in_bytes(self.max_memory)
-        if wanted > most:
-            raise OptionError(f"{format_size(wanted)} is more than max_memory allows: {format_size(most)}")
+        wanted, limit = limit_in_bytes(options.memory), limit_in_bytes(self.max_memory)
+        if wanted > limit:
+            raise OptionError(f"{format_size(wanted)} is more than max_memory allows: {format_size(limit)}")
         return options
 
 

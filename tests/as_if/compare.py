@@ -16,6 +16,8 @@ from tests.as_if.notebooks import Cell, Notebook
 from tests.as_if.session import Record, Seen
 
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*(?:e[+-]?\d+)?|\w+|\s+|.", re.DOTALL)
+#: A time, whatever its unit.
+_TIME = re.compile(r"\b\d+(\.\d+)?(e[+-]?\d+)? ?(ns|[µμ]s|us|ms|s)\b")
 _WORD = re.compile(r"[^\W\d]\w*")
 #: State that much else depends on: where it is different, what a later cell shows follows from it.
 _TELLING = re.compile(
@@ -154,6 +156,7 @@ def common(texts: list[str]) -> Any:
     """Return the tokens that the texts have in common, with None for those that differ; or ``_ANY``."""
     if len(set(texts)) == 1:
         return texts[0]
+    texts = [_TIME.sub("<time>", text) for text in texts]
     if max(map(len, texts)) > 200_000:
         return _ANY
     tokens = [_TOKEN.findall(text) for text in texts]
@@ -167,7 +170,7 @@ def matches(wanted: Any, text: str) -> bool:
     """Tell whether a text is what the native ones have in common."""
     if isinstance(wanted, str):
         return wanted == text
-    tokens = _TOKEN.findall(text)
+    tokens = _TOKEN.findall(_TIME.sub("<time>", text))
     return len(tokens) == len(wanted) and all(w is None or w == t for w, t in zip(wanted, tokens, strict=True))
 
 

@@ -19,6 +19,7 @@ import enum
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -143,6 +144,14 @@ class Walk:
             return f"{name}({self.many((obj.func, obj.args, obj.keywords), depth)})"
         if isinstance(obj, enum.Enum):
             return f"{name}.{obj.name}({self.text(cls, depth)})"
+        if isinstance(obj, weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
+            return f"{name}({self.pairs(dict(obj.items()), depth)})"
+        if cls is itertools.islice and len(obj.__reduce__()[1]) == 2 and obj.__reduce__()[1][1] == 0:
+            return f"{name} ended"
+        if cls is itertools.islice and obj.__reduce__()[1][1:] == (0, 0, 1):
+            return f"{name} ended"
+        if "numpy" in sys.modules and isinstance(obj, sys.modules["numpy"].dtype):
+            return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"
         if isinstance(obj, weakref.ref):
             return f"weakref({self.text(obj(), depth)})"
         if isinstance(obj, LOCKS):
@@ -175,16 +184,28 @@ class Walk:
         )
 
     def function(self, obj: types.FunctionType, depth: int) -> str:
-        if obj.__module__ in sys.modules and obj.__module__ != "__main__" and not obj.__closure__:
+        nested = "<" in obj.__qualname__
+        if obj.__module__ in sys.modules and obj.__module__ != "__main__" and not nested and not obj.__closure__:
             return f"<function {obj.__module__}.{obj.__qualname__}>"
         where = "notebook" if obj.__globals__ is self.user_ns else obj.__globals__.get("__name__")
-        parts = (obj.__defaults__, obj.__kwdefaults__, obj.__closure__, vars(obj), obj.__annotations__, obj.__doc__)
+        # Two functions may have one empty dict of annotations.
+        parts = (
+            obj.__defaults__,
+            obj.__kwdefaults__,
+            obj.__closure__,
+            vars(obj),
+            dict(obj.__annotations__),
+            obj.__doc__,
+        )
         return f"function {obj.__module__}.{obj.__qualname__} of {where} {self.code(obj.__code__)}({self.many(parts, depth)})"
 
     def klass(self, obj: type, depth: int) -> str:
-        own = {k: v for k, v in vars(obj).items() if k not in ("__dict__", "__weakref__", "__abc_impl", "_abc_impl")}
-        own.pop("__static_attributes__", None)
-        own.pop("__annotate_func__", None)
+        own = {
+            k: v for k, v in vars(obj).items() if k not in OF_CLASSES and not isinstance(v, types.MemberDescriptorType)
+        }
+        # The order of what the notebook wrote counts; the compiler's and the metaclass's parts have none.
+        special = {k: own.pop(k) for k in sorted(own) if k.startswith("_") and k.endswith("_")}
+        own = {**special, **own}
         bases = self.many(obj.__bases__, depth)
         return f"class {self.name_of(obj)} {self.name_of(type(obj))}({bases})({self.pairs(own, depth)})"
 
@@ -203,7 +224,8 @@ class Walk:
 
     def numpy(self, obj: Any, name: str, depth: int) -> str:
         numpy = sys.modules["numpy"]
-        flags = "".join(str(int(obj.flags[f])) for f in ("C", "F", "O", "W"))
+        # Whether memory is the array's own is not seen: a large array that comes back shows memory of a mapping.
+        flags = "".join(str(int(obj.flags[f])) for f in ("C", "F", "W"))
         root = obj
         while isinstance(root.base, numpy.ndarray):
             root = root.base
@@ -287,6 +309,7 @@ class Walk:
         return self.text(state, depth)
 
 
+OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__")
 PANDAS_OWN = ("_mgr", "_item_cache", "_attrs", "_flags", "_name", "_cache", "_is_copy")
 
 
@@ -321,6 +344,9 @@ def says_how_to_pickle(cls: type) -> bool:
 
 # ---------------------------------------------------------------- what names share
 
+#: What their objects hold is their own business.
+CLOSED = ("matplotlib", "pandas", "IPython")
+
 
 def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
     """Return every group of names, or of what they hold, that is one object."""
@@ -349,9 +375,7 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
             items = [(f"[{i}]", each) for i, each in enumerate(obj[:30])]
         elif isinstance(obj, dict):
             items = [(f"[{k!r}]", v) for k, v in list(dict.items(obj))[:30] if type(k) in (str, int)]
-        elif type(obj).__module__.partition(".")[0] in ("matplotlib", "pandas", "IPython") or isinstance(
-            obj, type | types.FunctionType
-        ):
+        elif isinstance(obj, type | types.FunctionType) or type(obj).__module__.startswith(CLOSED):
             return
         else:
             items = [(f".{k}", v) for k, v in list(attributes_of(obj).items())[:30]]
@@ -496,6 +520,8 @@ class Eye:
         }
         texts = {}
         for name, value in names.items():
+            if name == "__warningregistry__":  # its version counts how often filters were set, by anybody
+                value = {k: v for k, v in value.items() if k != "version"}
             kept = "same" if self.ids.get(name) == id(value) else "new"
             try:
                 text = ADDRESS.sub("0x", Walk(user_ns).text(value))

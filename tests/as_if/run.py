@@ -50,12 +50,15 @@ class Runner:
 
     def run(self, notebooks: list[Notebook], say: Callable[[Done], None], workers: int = 2) -> list[Done]:
         """Run them all, ``workers`` at a time."""
-        with ThreadPoolExecutor(workers) as pool:
-            done = []
+        done: list[Done] = []
+        pool = ThreadPoolExecutor(workers)
+        try:
             for each in pool.map(self._run_one, notebooks):
                 say(each)
                 done.append(each)
-            return done
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return done
 
     def _run_one(self, notebook: Notebook) -> Done:
         folder = Path(tempfile.gettempdir()) / f"as-if-{os.getuid()}" / _safe(notebook)

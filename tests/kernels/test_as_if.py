@@ -116,6 +116,35 @@ def test_a_cell_that_ends_leaves_what_it_would_have_left_without_timeout(kernel:
     assert timed_left == native_left
 
 
+#: Cells one after the other, all native or all timed; what the last one shows is compared.
+SEQUENCES = {
+    "earlier inputs and outputs": ["1 + 1", "[2]", "_.append(_i.splitlines()[-1]); Out[max(Out)], _ih is In, len(In) > 3"],
+    "outputs that are forgotten": ["1", "Out.clear()", "len(Out)"],
+    "the source of an earlier function": ["def f():\n    return 1", "import inspect; inspect.getsource(f)"],
+    "an exception that was shown": ["kept = ValueError(1)\nraise kept", "vars(kept)"],
+    "a syntax error in a string": ["eval('1 +')"],
+    "an error in a string": ["exec('def f():\\n    1 / 0\\nf()')"],
+    "the folder before": ["import os; here = os.getcwd()", "%cd -q ..", "%cd -q -", "os.getcwd() == here, len(_dh) > 2"],
+    "a file that is left closed": ["with open('/proc/self/status') as file:\n    text = file.read()", "file.closed, file.name"],
+    "a match": ["import re; match = re.search('b+', 'abbc')", "match"],
+    "a generator that has not begun": ["some = (2 * n for n in range(3))", "list(some)", "list(some)"],
+    "a function of a library with a cache": ["from fnmatch import _compile_pattern as f; f('x')", "import fnmatch; fnmatch._compile_pattern is f"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cells", [pytest.param(cells, id=name) for name, cells in SEQUENCES.items()])
+def test_cells_that_build_on_each_other_show_what_they_would_have_shown(kernel: Kernel, cells: list[str]) -> None:
+    """What the last one shows depends on what those before it have left."""
+
+    def last(magic: str) -> dict[str, Any]:
+        kernel.run("%reset -f")
+        kernel.run("%reload_ext ipytimeout")
+        return seen([kernel.run(magic + code) for code in cells][-1])
+
+    native = last("")
+    assert last("%%timeout -q 60\n") == native
+
+
 @pytest.mark.parametrize("name", ["a change in place", "a frame changed in place"])
 def test_discard_brings_nothing_back(kernel: Kernel, name: str) -> None:
     """With --discard only the outputs are as if."""

@@ -19,10 +19,10 @@ from .conftest import Notebook
     ("make", "word"),
     [
         ("import socket\nx = socket.socket()", "socket"),
-        ("x = (i for i in [1])", "generator"),
+        ("x = (i for i in [1, 2]); next(x)", "generator"),
         ("import sqlite3\nx = sqlite3.connect(':memory:')", "database connection"),
         ("import threading\nx = threading.Thread()", "thread"),
-        ("import subprocess\nx = subprocess.Popen(['true']); x.wait()", "running process"),
+        ("import subprocess\nx = subprocess.Popen(['true'])", "running process"),
         ("x = open('/dev/null')", "open file"),
         ("x = []\nfor _ in range(100_000): x = [x]", "deep"),
     ],
@@ -67,15 +67,17 @@ def test_what_cannot_be_rebuilt_is_left_behind_alone(notebook: Notebook) -> None
 
 def test_a_result_that_cannot_travel_is_named(notebook: Notebook) -> None:
     """The names come back all the same."""
-    notebook.timed("x = 1\n(i for i in [1])")
+    notebook.timed("x = 1\n(lambda begun: (next(begun), begun)[1])(i for i in [1, 2])")
     assert "generator" in notebook.left_behind["the result"]
     assert notebook["x"] == 1
 
 
 def test_an_extra_that_cannot_travel_raises_a_pickling_error(notebook: Notebook) -> None:
     """The text is plain."""
-    with pytest.raises(pickle.PicklingError, match="a generator cannot leave its process"):
-        dump_namespace(notebook.names, [], {CALL: (len, ((i for i in [1]),), {})})
+    begun = (i for i in [1, 2])
+    next(begun)
+    with pytest.raises(pickle.PicklingError, match="a generator that has begun cannot leave its process"):
+        dump_namespace(notebook.names, [], {CALL: (len, (begun,), {})})
 
 
 def test_the_value_of_a_cell_is_the_kernels_own_object(notebook: Notebook) -> None:
@@ -138,10 +140,10 @@ def test_built_in_exceptions_keep_what_they_carry(notebook: Notebook, code: str,
 
 def test_an_exception_that_cannot_travel_says_why(notebook: Notebook) -> None:
     """Its cause is dropped first; only then is the exception itself left behind."""
-    commit = notebook.uncommitted("raise ValueError(1) from KeyError((i for i in [1]))")
+    commit = notebook.uncommitted("g = (i for i in [1, 2]); next(g)\nraise ValueError(1) from KeyError(g)")
     assert isinstance(commit.exception, ValueError)
     assert commit.exception.__cause__ is None
-    commit = notebook.uncommitted("raise ValueError((i for i in [1]))")
+    commit = notebook.uncommitted("g = (i for i in [1, 2]); next(g)\nraise ValueError(g)")
     assert commit.exception is None
     assert "generator" in commit.exception_reason
 

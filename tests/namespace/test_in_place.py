@@ -116,6 +116,14 @@ RESTORED = [
     Change("a nullable column", "import pandas as pd\nx = pd.Series([1, None], dtype='Int64')", "x[1] = 4", "x.tolist() == [1, 4]"),
     Change("an index", "import pandas as pd\nx = pd.Index([1, 2])\ndf = pd.DataFrame({'a': [3, 4]}, index=x)", "x.name = 'n'", "x.name == 'n' and df.index.name == 'n' or df.index is not x"),
     Change("an attribute of a frame", "import warnings\nimport pandas as pd\nx = pd.DataFrame({'a': [1]})\nobject.__setattr__(x, 'note', [1])", "x.note.append(2)", "x.note == [1, 2]"),
+    Change("the names of a MultiIndex that was looked at", "import pandas as pd\nx = pd.MultiIndex.from_tuples([(1, 2)], names=['a', 'b'])\nx.levels", "x.names = ['c', 'd']", "[level.name for level in x.levels] == ['c', 'd']"),
+    Change("a polars frame", "import polars as pl\nx = pl.DataFrame({'a': [1]})", "x.insert_column(0, pl.Series('b', [2]))", "x.columns == ['b', 'a']"),
+    Change("a picture", "from PIL import Image\nx = Image.new('RGB', (2, 1))", "x.putpixel((1, 0), (1, 2, 3))", "x.getpixel((1, 0)) == (1, 2, 3)"),
+    Change("a picture that gets another size", "from PIL import Image\nx = Image.new('L', (8, 8))", "x.thumbnail((2, 2))", "x.size == (2, 2)"),
+    Change("a picture that is drawn into", "from PIL import Image, ImageDraw\nx = Image.new('L', (9, 9)); draw = ImageDraw.Draw(x)", "draw.rectangle((0, 0, 4, 4), fill=9)\ndraw.fill = True", "x.getpixel((1, 1)) == 9 and draw._image is x and draw.fill and draw.rectangle((5, 5, 8, 8), fill=7) is None and x.getpixel((6, 6)) == 7"),
+    Change("a generator that is used up", "x = (i for i in [1, 2])", "list(x)", "list(x) == []"),
+    Change("a file that is read on", "import tempfile, os\npath = tempfile.mkstemp()[1]\nwith open(path, 'w') as f: f.write('one\\ntwo\\nthree\\n')\nx = open(path); first = x.readline()", "x.readline()", "x.readline() == 'three\\n' and x.close() is None and os.unlink(path) is None"),
+    Change("a file that is written and closed", "import tempfile, os\npath = tempfile.mkstemp()[1]\nx = open(path, 'w'); n = x.write('one')", "x.write('two'); x.close()", "x.closed and open(path).read() == 'onetwo' and os.unlink(path) is None"),
     Change("a scikit-learn model", "from sklearn.linear_model import LinearRegression\nimport numpy as np\nx = LinearRegression(); y = x", "x.fit(np.arange(4.).reshape(-1, 1), np.arange(4.))", "abs(y.coef_[0] - 1) < 1e-9"),
     Change("a scikit-learn forest", "from sklearn.ensemble import RandomForestClassifier\nimport numpy as np\nX = np.arange(8.).reshape(-1, 1); t = X[:, 0] > 3\nx = RandomForestClassifier(3, random_state=0).fit(X, t)\nfirst = x.estimators_[0]", "x.set_params(n_estimators=5, warm_start=True); x.fit(X, t)", "len(x.estimators_) == 5 and x.estimators_[0] is first and x.predict(X).tolist() == t.tolist()"),
 ]  # fmt: skip
@@ -151,6 +159,7 @@ NAMED = [
         "x.resize(4, refcheck=False)",
         "x",
     ),
+    Change("a generator that begins", "x = (i for i in [1, 2])", "next(x)", "x"),
     Change("a memoryview holds its size", "x = bytearray(2)\nm = memoryview(x)", "x += b'c'", "x"),
 ]
 

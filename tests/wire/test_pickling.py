@@ -115,7 +115,8 @@ def test_a_bad_name_is_found_among_many(names: dict[str, Any]) -> None:
     names.update({f"n{i}": [shared, i] for i in range(50)})
     bad = random.Random(0).sample(range(50), 5)
     for i in bad:
-        names[f"n{i}"].append(_ for _ in ())
+        names[f"n{i}"].append(begun := (_ for _ in (1, 2)))
+        next(begun)
     dump = dump_namespace(names, list(names))
     assert dump.refused.keys() == {f"n{i}" for i in bad}
     values = load(dump, {}).values

@@ -88,6 +88,8 @@ class Child:
         self.shell: ChildShell | None = None
         self._adapters = Adapters({})
         self._status_fd = -1
+        # Python 3.13 keeps what it was started with, and would show it as the source of any "<string>".
+        linecache.cache.pop("<string>", None)
         # Before any import of the user's: logging handlers keep the streams that they find.
         sys.stdout = OutStream(self.channel, "stdout")
         sys.stderr = OutStream(self.channel, "stderr")
@@ -176,6 +178,7 @@ class Child:
         values = loaded.values
         namespace.update(values)
         if self.shell is not None and isinstance(job, Execute):
+            self.shell.refused = job.refused
             self.shell.adopt_history(values, job.execution_count)
         unset = self._adopt_settings(job, loaded, namespace)
         watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None

@@ -134,13 +134,22 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         own: dict[str, Any] = {"get_ipython": self.first_names["get_ipython"]}
         inputs = values.get("In", values.get("_ih"))
         if isinstance(inputs, list):
-            history.input_hist_parsed[:] = inputs[:count]  # the cell itself is added when it runs
+            # A list of our own: the cell itself is added when it runs, and the kernel has it already.
+            history.input_hist_parsed[:] = history.input_hist_raw[:] = inputs[:count]
             own |= {"In": history.input_hist_parsed, "_ih": history.input_hist_parsed}
         outputs = values.get("Out", values.get("_oh"))
         if isinstance(outputs, dict):
-            history.output_hist.update(outputs)
-            own |= {"Out": history.output_hist, "_oh": history.output_hist}
+            # The kernel's very own: what the cell adds or removes comes back.
+            history.output_hist = outputs
+            own |= {"Out": outputs, "_oh": outputs}
+        elif "Out" in self.refused:
+            self.user_ns.pop("Out", None)  # the reason is told where it is used
         self.user_ns.update(own)  # the very objects that the shell works with
+        self.first_names.update(own)
+        self.user_ns_hidden.update(own)
+        for name, attribute in (("_i", "_i00"), ("_ii", "_i"), ("_iii", "_ii")):
+            if isinstance(text := values.get(name), str):
+                setattr(history, attribute, text)
         for name in values.keys() & {"_", "__", "___"}:
             setattr(self.displayhook, name, values[name])
 

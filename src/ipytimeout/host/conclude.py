@@ -104,8 +104,8 @@ def conclude(
             if error is None:
                 why = unbuilt.get(EXCEPTION, "") or (commit.exception_reason if commit is not None else "")
                 error = endings.foreign_error(changes, why or "it cannot be pickled")
-            if is_cell and changes.error is not None:
-                mark_shown(error, changes.error.traceback)
+            if is_cell and shell is not None and changes.error is not None:
+                mark_shown(shell, error, changes.error.traceback)
     else:
         kept = Kept(commit is not None, tuple(safe.values), not is_cell, _why_not_partial(run, commit, unbuilt))
         if run.lost:

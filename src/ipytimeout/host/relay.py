@@ -147,25 +147,24 @@ def show_once(shell: InteractiveShell) -> None:
         return
 
     def showtraceback(*args: Any, **kwargs: Any) -> None:
-        error = sys.exc_info()[1]
-        shown = getattr(error, _SHOWN, None)
-        if shown is None:
+        shown, own.shown = own.shown, None
+        if shown is None or shown[0] is not sys.exc_info()[1]:
             native(*args, **kwargs)
         else:
-            vars(shell)["_last_traceback"] = shown  # what ipykernel puts into the reply
+            vars(shell)["_last_traceback"] = shown[1]  # what ipykernel puts into the reply
 
-    showtraceback.shows_once = True  # type: ignore[attr-defined]
+    own: Any = showtraceback
+    own.shows_once, own.shown = True, None
     shell.showtraceback = showtraceback  # type: ignore[method-assign]
 
 
-def mark_shown(error: BaseException, traceback: list[str]) -> None:
-    """Mark an error as already shown, with this traceback."""
-    setattr(error, _SHOWN, traceback)
+def mark_shown(shell: InteractiveShell, error: BaseException, traceback: list[str]) -> None:
+    """Note that an error was already shown, with this traceback. Nothing is set on the error: it is the user's."""
+    show: Any = shell.showtraceback
+    if getattr(show, "shows_once", False):
+        show.shown = (error, traceback)
 
 
 def show_as(error: BaseException, traceback: list[str]) -> None:
     """Have the shell show this traceback for an error, not where this package waited for it."""
     error._render_traceback_ = lambda: traceback  # type: ignore[attr-defined]  # IPython's protocol
-
-
-_SHOWN = "_ipytimeout_shown"

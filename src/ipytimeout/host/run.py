@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pickle
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay
 from ipytimeout.host.room import limit_in_bytes, refuse_without_room
 from ipytimeout.host.settle import (
+    as_compiled,
     cell_filename,
     cell_number,
     cell_numbers,
@@ -49,7 +51,12 @@ if TYPE_CHECKING:
 #: A copy of so many bytes is made without asking whether there is room for it.
 _ALWAYS_FITS = 1 << 24
 #: IPython's own bookkeeping: a child's shell has its own.
-_SHELL_NAMES = frozenset({"In", "Out", "_ih", "_oh", "_dh", "get_ipython", "exit", "quit", "open", "__builtins__"})
+_SHELL_NAMES = frozenset({"get_ipython", "exit", "quit", "open", "__builtins__"})
+#: Names that these magics use, beside those that the code mentions.
+_OF_MAGICS = {
+    "_dh": re.compile(r"\b(cd|dhist|pushd|popd|dirs)\b"),
+    "In": re.compile(r"%\w*(hist|recall|rerun|macro|save)"),
+}
 
 
 #: What goes to the child.
@@ -99,15 +106,16 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
 
     process_state.learn(code, shell.transform_cell, namespace)
     beside = process_state.to_send()
+    of_magics = tuple(name for name, words in _OF_MAGICS.items() if name in namespace and words.search(code))
     needed = needed_names(
         code,
         namespace,
         transform=shell.transform_cell,
-        with_names=options.with_names,
+        with_names=options.with_names if options.with_names == ("*",) else (*options.with_names, *of_magics),
         hidden=_SHELL_NAMES,
         beside=beside.values(),
     )
-    learn_sources(shell, {filename: (code, number)})
+    learn_sources(shell, {filename: (as_compiled(shell, code), number)})
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
         work = Work(namespace, needed, state, message, beside)
         ended = _run(work, _dumped(work, {}), options, shell, view)

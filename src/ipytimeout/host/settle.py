@@ -143,6 +143,15 @@ def cell_sources(shell: InteractiveShell | None) -> dict[str, tuple[str, int]]:
     return sources
 
 
+def as_compiled(shell: InteractiveShell, code: str) -> str:
+    """Return the text that the shell would compile, and that tracebacks and ``inspect`` show natively."""
+    try:
+        transform: Any = shell.transform_cell
+        return str(transform(code))
+    except Exception:  # it is no Python; the child says so
+        return code
+
+
 def learn_sources(shell: InteractiveShell, sources: Mapping[str, tuple[str, int]]) -> None:
     """Know the source of cells that run in a child: for tracebacks and ``inspect`` here."""
     for name, (text, number) in sources.items():

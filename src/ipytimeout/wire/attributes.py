@@ -18,6 +18,7 @@ from ipytimeout.wire.containers import look_at_dicts, same_dict
 from ipytimeout.wire.facets import MISSING, Facet, Sight, SingleFacet, Swap
 from ipytimeout.wire.notes import Notes, OneClass, Rows, Seen
 from ipytimeout.wire.reducers import exception_members, has_usual_access
+from ipytimeout.wire.states import own_state, state_swap
 
 _HEAP_TYPE = 1 << 9
 
@@ -49,24 +50,33 @@ class OwnedAttributes(SingleFacet):
     """The ``__dict__`` of an object that pickles in a way of its own.
 
     What such an object holds need not be the host's: ``__getstate__`` may have copied it, ``__setstate__`` may have
-    made it anew. Nobody else watches these values, so they are compared by their pickle, and sent whole.
+    made it anew. Nobody else watches these values, so they are compared by their pickle, and sent whole. Where one has
+    no pickle of its own (what a polars frame holds), the state of the whole object tells, and is put back by its
+    ``__setstate__``.
     """
 
-    code = "owned"
-
-    def __init__(self, unseen: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, code: str = "owned", unseen: frozenset[str] = frozenset(), stale: frozenset[str] = frozenset()
+    ) -> None:
+        self.code = code  # type: ignore[misc]
         #: Caches and the like, that an object makes again when it needs them.
         self._unseen = unseen
+        #: Those of them that are wrong once the object has changed.
+        self._stale = stale
 
     def _seen(self, obj: Any) -> dict[str, Any]:
         return {name: value for name, value in obj.__dict__.items() if name not in self._unseen}
 
     def snapshot(self, obj: Any, sight: Sight) -> Any:
         now = self._seen(obj)
-        return now, {name: sight.fingerprint(value) for name, value in now.items() if not sight.shared(value)}
+        owned = {name: sight.fingerprint(value) for name, value in now.items() if not sight.shared(value)}
+        whole = hasattr(obj, "__setstate__") and None in owned.values()
+        return now, owned, sight.state_fingerprint(obj) if whole else None
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
-        values, owned = before
+        values, owned, whole = before
+        if whole is not None:
+            return None if sight.state_fingerprint(obj) == whole else (own_state(obj),)
         now = self._seen(obj)
         delta = _attribute_delta(values, now, in_order=False)
         for name, seen in owned.items():
@@ -75,7 +85,9 @@ class OwnedAttributes(SingleFacet):
         return delta if delta[0] or delta[1] else None
 
     def swap(self, obj: Any, delta: Any) -> Swap:
-        return attribute_swap(obj, delta)
+        if len(delta) == 1:
+            return state_swap(obj, delta[0])
+        return attribute_swap(obj, delta, self._stale)
 
 
 def _attribute_delta(before: dict[str, Any], now: dict[str, Any], in_order: bool) -> Any:
@@ -87,11 +99,11 @@ def _attribute_delta(before: dict[str, Any], now: dict[str, Any], in_order: bool
     return changed, deleted, order
 
 
-def attribute_swap(obj: Any, delta: Any) -> Swap:
+def attribute_swap(obj: Any, delta: Any, stale: frozenset[str] = frozenset()) -> Swap:
     changed, deleted, order = delta
     attributes = obj.__dict__
     old = dict(attributes)
-    new = {name: value for name, value in old.items() if name not in deleted} | changed
+    new = {name: value for name, value in old.items() if name not in deleted and name not in stale} | changed
     if order is not None:
         new = {name: new[name] for name in order if name in new}
 

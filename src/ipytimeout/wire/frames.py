@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NOT_SENT = frozenset(("_flags", "_item_cache", "_cacher", "_cache"))
 #: Attributes that say nothing about a frame or an index.
 CACHES = frozenset(("_item_cache", "_cacher", "_cache", "_id", "_references", "_engine", "_is_copy"))
+#: Those of them that hold what was true before a change.
+STALE = frozenset(("_item_cache", "_cache"))
 #: What frames are made of has no identity that a notebook could see: each frame is compared as a whole.
 INTERNALS = ("pandas.core.internals.", "pandas._libs.internals")
 

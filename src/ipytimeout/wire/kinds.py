@@ -26,7 +26,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from ipytimeout.wire import attributes, containers, frames, states
+from ipytimeout.wire import attributes, containers, ended, frames, pictures, states
 from ipytimeout.wire.arrays import Memory
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.reducers import changes_pickling
@@ -83,6 +83,7 @@ _EXACT: dict[type, tuple[Facet, ...]] = {
         _ATTRIBUTES,
     ),
     functools._lru_cache_wrapper: (_ATTRIBUTES,),
+    types.GeneratorType: (ended.Begun(),),
     type(threading.Lock()): (states.OwnState("lock", lambda lock: lock.locked(), states.put_lock),),
     **dict.fromkeys(map(type, _ITERATORS), (_POSITION,)),
     **dict.fromkeys((itertools.count, itertools.repeat, enumerate), (states.Steps(),)),
@@ -101,11 +102,12 @@ _BASES: tuple[tuple[Any, tuple[Facet, ...]], ...] = (
     (BaseException, (attributes.Raised(),)),
     (io.StringIO, (states.OwnState("text", states.text_state, states.put_stream_state),)),
     (io.BytesIO, (states.OwnState("binary", states.bytes_state, states.put_stream_state),)),
+    (ended.FILES, (states.OwnState("file", ended.place_of, ended.put_place),)),
     (random.Random, (states.OwnState("random", random.Random.getstate, random.Random.setstate),)),
     (decimal.Context, (states.OwnState("decimal", states.decimal_state, states.put_decimal_state),)),
 )
 _WEAK = states.WeakItems()
-_FRAME = attributes.OwnedAttributes(frames.CACHES)
+_FRAME = attributes.OwnedAttributes("frame", frames.CACHES, frames.STALE)
 _BASES_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "numpy.ndarray": (Memory(),),
     "numpy.random.bit_generator.BitGenerator": (
@@ -122,6 +124,7 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),
+    "PIL.Image.Image": (states.OwnState("picture", pictures.state_of, pictures.put_state),),
 }
 
 

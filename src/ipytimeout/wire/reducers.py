@@ -16,6 +16,7 @@ import functools
 import gc
 import importlib
 import io
+import re
 import sys
 import threading
 import types
@@ -25,17 +26,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, classes, frames, tensors
+from ipytimeout.wire import arrays, classes, ended, frames, pictures, tensors
+from ipytimeout.wire.ended import Refused
 
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
 
 Reduced: TypeAlias = Any
 Reducer: TypeAlias = "Callable[[Any, NamespacePickler], Reduced]"
-
-
-class Refused(Exception):
-    """This cannot leave its process; the text says why, in plain words."""
 
 
 # ---------------------------------------------------------------- which reducer
@@ -289,12 +287,58 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
     error.__suppress_context__ = suppress
 
 
+# ---------------------------------------------------------------- modules
+
+
+def reduce_module(module: types.ModuleType, pickler: NamespacePickler) -> Reduced:
+    if sys.modules.get(module.__name__) is module and getattr(module, "__spec__", None) is not None:
+        return import_quietly, (module.__name__,)
+    return NotImplemented
+
+
+def import_quietly(name: str) -> types.ModuleType:
+    """Import a module that another process has imported, and what it printed was shown."""
+    if name not in sys.modules:
+        with contextlib.redirect_stdout(Muted(sys.stdout)), contextlib.redirect_stderr(Muted(sys.stderr)):
+            importlib.import_module(name)
+    return sys.modules[name]
+
+
+class Muted:
+    """A stream that drops what this thread writes to it; what others write passes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() == self._thread:
+            return len(text)
+        return int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 # ---------------------------------------------------------------- small things of the standard library
 
 
 def reduce_lru_cache(cached: Any, pickler: NamespacePickler) -> Reduced:
+    if _is_importable(cached):
+        return cached.__qualname__
     parameters = cached.cache_parameters()
     return make_lru_cache, (cached.__wrapped__, parameters), dict(cached.__dict__), None, None, _set_attributes
+
+
+def _is_importable(obj: Any) -> bool:
+    """Whether a module that is no notebook has this very object under its name."""
+    module = getattr(obj, "__module__", None)
+    if module in (None, "__main__"):
+        return False
+    found: Any = sys.modules.get(module)
+    for name in obj.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is obj
 
 
 def make_lru_cache(function: Callable[..., object], parameters: dict[str, Any]) -> Any:
@@ -362,6 +406,7 @@ _BY_TYPE.update(
         io.BytesIO: None,
         types.FunctionType: reduce_function,
         types.CellType: reduce_cell,
+        types.ModuleType: reduce_module,
         functools._lru_cache_wrapper: reduce_lru_cache,
         weakref.ref: reduce_weakref,
         **{
@@ -373,7 +418,9 @@ _BY_TYPE.update(
         weakref.WeakKeyDictionary: reduce_weak_dict,
         weakref.WeakSet: reduce_weak_set,
         **dict.fromkeys(_LOCKS, reduce_by_constructor),
-        types.GeneratorType: refuse("a generator"),
+        re.Match: ended.reduce_match,
+        re.Pattern: ended.reduce_pattern,
+        types.GeneratorType: ended.reduce_generator,
         types.CoroutineType: refuse("a coroutine"),
         types.AsyncGeneratorType: refuse("an asynchronous generator"),
         types.FrameType: refuse("a frame"),
@@ -390,12 +437,15 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.core.internals.blocks.Block": frames.reduce_block,
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
-    "threading.Thread": refuse("a thread"),
-    "subprocess.Popen": refuse("a running process"),
+    "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    "threading.Thread": ended.reduce_thread,
+    "subprocess.Popen": ended.reduce_process,
+    "multiprocessing.pool.Pool": ended.reduce_pool,
+    "typing.TypeAliasType": ended.reduce_type_alias,
     "multiprocessing.process.BaseProcess": refuse("a process"),
-    "concurrent.futures._base.Executor": refuse("an executor"),
-    "concurrent.futures._base.Future": refuse("a future"),
-    "_io._IOBase": refuse("an open file"),
+    "concurrent.futures._base.Executor": ended.reduce_executor,
+    "concurrent.futures._base.Future": ended.reduce_future,
+    "_io._IOBase": ended.reduce_file,
     "_socket.socket": refuse("a socket"),
     "sqlite3.Connection": refuse("a database connection"),
     "sqlite3.Cursor": refuse("a database cursor"),

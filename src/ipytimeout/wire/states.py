@@ -244,11 +244,15 @@ class Opaque(SingleFacet):
         return (own_state(obj),)
 
     def swap(self, obj: Any, delta: Any) -> Swap:
-        state = delta[0]
-        if state is None or not hasattr(obj, "__setstate__"):
-            raise CannotRestore(f"a {type(obj).__name__} object cannot be changed in place from outside")
-        undo = functools.partial(obj.__setstate__, own_state(obj))
-        return Swap(functools.partial(obj.__setstate__, state), undo)
+        return state_swap(obj, delta[0])
+
+
+def state_swap(obj: Any, state: Any) -> Swap:
+    """Let an object take a state as it does when it is unpickled."""
+    if state is None or not hasattr(obj, "__setstate__"):
+        raise CannotRestore(f"a {type(obj).__name__} object cannot be changed in place from outside")
+    undo = functools.partial(obj.__setstate__, own_state(obj))
+    return Swap(functools.partial(obj.__setstate__, state), undo)
 
 
 def own_state(obj: Any) -> Any:

@@ -12,6 +12,7 @@ import gc
 import io
 import itertools
 import pickle
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, reducers
+from ipytimeout.wire import arrays, ended, reducers
 from ipytimeout.wire.facets import fingerprint
 from ipytimeout.wire.messages import Buffer
 
@@ -132,10 +133,21 @@ def collector_paused() -> Iterator[None]:
 
 @contextmanager
 def warnings_held() -> Iterator[None]:
-    """Pickle without a word: which protocol an object uses is no concern of the user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """Pickle without a word: which protocol an object uses is no concern of the user.
+
+    ``warnings.catch_warnings`` would make every warning that was to be shown once be shown again.
+    """
+    ours = ("ignore", None, Warning, None, 0)
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]  # declared as a Sequence
+    filters.insert(0, ours)
+    try:
         yield
+    finally:
+        # By identity: the user may have made an equal one. It is gone when the notebook's code has reset them.
+        for index, entry in enumerate(filters):
+            if entry is ours:
+                del filters[index]
+                break
 
 
 #: What the user's own code may raise while it is pickled, rebuilt or compared; all but an interrupt.
@@ -230,6 +242,11 @@ class Reader(pickle.Unpickler):
         self._known = known
         self.load()
 
+    def find_class(self, module: str, name: str) -> Any:
+        if module not in sys.modules:
+            reducers.import_quietly(module)
+        return super().find_class(module, name)
+
     def persistent_load(self, number: int | tuple[int]) -> Any:
         return self._known[number] if isinstance(number, int) else vars(self._known[number[0]])
 
@@ -280,7 +297,7 @@ def plain_reason(error: BaseException) -> str:
     """Say in plain words why something cannot be pickled or rebuilt."""
     text = str(error).strip().partition("\n")[0]
     match error:
-        case reducers.Refused():
+        case ended.Refused():
             return text
         case RecursionError():
             return "it is nested too deeply"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def reduce_tensor(tensor: Any, pickler: NamespacePickler) -> Any:
     """A leaf tensor as torch pickles it, and its gradient, which torch leaves out."""
-    from ipytimeout.wire.reducers import Refused
+    from ipytimeout.wire.ended import Refused
 
     if tensor.grad_fn is not None:
         raise Refused("a tensor that remembers how it was computed cannot leave its process; detach() it")

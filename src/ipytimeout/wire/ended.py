@@ -1,0 +1,269 @@
+"""Things of a process that are over, or are only a place in a file: these can leave their process after all.
+
+A closed file, a joined thread, a generator that is used up or not begun: notebooks are full of them, since ``with``
+and ``for`` leave the name behind. In both processes; each is rebuilt as what it is, in the state it is in.
+
+Law of the file: what is still alive is refused, with its reason. No code of the notebook runs here.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import io
+import os
+import re
+import stat
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.facets import CannotRestore, Sight, SingleFacet, Swap
+
+if TYPE_CHECKING:
+    from ipytimeout.wire.streams import NamespacePickler
+
+#: What ``open`` gives.
+FILES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
+
+
+class Refused(Exception):
+    """This cannot leave its process; the text says why, in plain words."""
+
+
+# ---------------------------------------------------------------- files
+
+
+def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
+    """A file of the disk is opened again at the same place; any other only when it is closed."""
+    raw = getattr(getattr(file, "buffer", file), "raw", file)
+    if type(file) not in FILES or type(raw) is not io.FileIO:
+        raise Refused("an open file cannot leave its process")
+    text = {"encoding": file.encoding, "errors": file.errors} if isinstance(file, io.TextIOWrapper) else None
+    mode, buffered = str(getattr(file, "mode", raw.mode)), file is not raw
+    if file.closed:
+        return make_file, (mode, text, buffered), (raw.name, None), None, None, set_file
+    try:
+        if not file.readable() or file.writable():
+            file.flush()
+        path, here = os.readlink(f"/proc/self/fd/{raw.fileno()}"), os.fstat(raw.fileno())
+        there, place = os.stat(path), file.tell()
+    except (OSError, ValueError):
+        raise Refused("an open file cannot leave its process") from None
+    if not stat.S_ISREG(here.st_mode) or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
+        raise Refused("an open file cannot leave its process")
+    return make_file, (mode, text, buffered, path), (raw.name, place), None, None, set_file
+
+
+def make_file(mode: str, text: dict[str, Any] | None, buffered: bool, path: str = os.devnull) -> Any:
+    """Open a file without making, emptying or extending it. Without a path: one to be closed."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, (flags & ~(os.O_TRUNC | os.O_CREAT | os.O_EXCL)) | os.O_CLOEXEC)
+
+    plain = mode.replace("b", "").replace("t", "") + ("" if text else "b")
+    file = open(path, plain, -1 if buffered or text else 0, opener=opener, **text or {})  # noqa: SIM115
+    if text:
+        vars(file)["mode"] = mode
+    return file
+
+
+def set_file(file: Any, state: tuple[Any, Any]) -> None:
+    """Give a file its name and its place, or close it."""
+    name, place = state
+    raw = getattr(getattr(file, "buffer", file), "raw", file)
+    raw.name = name
+    put_place(file, place)
+
+
+def place_of(file: Any) -> Any:
+    """Return where a file is; None when it is closed."""
+    return None if file.closed else file.tell()
+
+
+def put_place(file: Any, place: Any) -> None:
+    if place is None:
+        file.close()
+    elif not file.closed:
+        file.seek(place)
+
+
+# ---------------------------------------------------------------- generators
+
+
+def reduce_generator(generator: Any, pickler: NamespacePickler) -> Any:
+    """One that is used up; or that has not begun: its function and arguments tell everything."""
+    code, frame = generator.gi_code, generator.gi_frame
+    names = (generator.__name__, generator.__qualname__)
+    if frame is None:
+        return make_ended_generator, (names,)
+    if inspect.getgeneratorstate(generator) == inspect.GEN_CREATED:
+        for function in gc.get_referents(generator):
+            if isinstance(function, types.FunctionType) and function.__code__ is code:
+                return begin_generator, (function, *_arguments(code, frame.f_locals), names)
+    raise Refused("a generator that has begun cannot leave its process")
+
+
+def _arguments(code: types.CodeType, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return with which arguments a function was called that has not begun."""
+    names = code.co_varnames
+    positional, keywords = code.co_argcount, code.co_kwonlyargcount
+    args = [values[name] for name in names[:positional]]
+    kwargs = {name: values[name] for name in names[positional : positional + keywords]}
+    rest = list(names[positional + keywords :])
+    if code.co_flags & inspect.CO_VARARGS:
+        args += values[rest.pop(0)]
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        kwargs |= values[rest.pop(0)]
+    return args, kwargs
+
+
+def begin_generator(function: Any, args: list[Any], kwargs: dict[str, Any], names: tuple[str, str]) -> Any:
+    generator = function(*args, **kwargs)
+    generator.__name__, generator.__qualname__ = names
+    return generator
+
+
+def make_ended_generator(names: tuple[str, str]) -> Any:
+    generator: Any = (None for _ in ())
+    generator.close()
+    generator.__name__, generator.__qualname__ = names
+    return generator
+
+
+class Begun(SingleFacet):
+    """Whether a generator has begun, and whether it has ended."""
+
+    code = "generator"
+
+    def snapshot(self, obj: Any, sight: Sight) -> Any:
+        return inspect.getgeneratorstate(obj)
+
+    def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        now = inspect.getgeneratorstate(obj)
+        return None if now == before else (now,)
+
+    def swap(self, obj: Any, delta: Any) -> Swap:
+        if delta[0] != inspect.GEN_CLOSED:
+            raise CannotRestore("a generator that has begun cannot leave its process")
+        return Swap(obj.close, int)
+
+
+# ---------------------------------------------------------------- threads, futures, processes
+
+
+def reduce_thread(thread: Any, pickler: NamespacePickler) -> Any:
+    if thread.ident is None or thread.is_alive():
+        raise Refused("a thread cannot leave its process")
+    usual = vars(threading.Thread()).keys() | {"_target", "_args", "_kwargs", "_tstate_lock", "_handle"}
+    own = {name: value for name, value in vars(thread).items() if name not in usual}
+    ended = (thread.name, thread.daemon, thread.ident, thread.native_id)
+    return make_ended_thread, (type(thread), ended), own or None
+
+
+def make_ended_thread(cls: Any, ended: tuple[str, bool, int, int]) -> Any:
+    """Make a thread that has done its work, by doing none."""
+    thread = cls.__new__(cls)
+    name, daemon, ident, native = ended
+    threading.Thread.__init__(thread, name=name, daemon=daemon)
+    thread.run = int
+    threading.Thread.start(thread)
+    threading.Thread.join(thread)
+    del thread.run
+    thread._ident, thread._native_id = ident, native
+    return thread
+
+
+def reduce_future(future: Any, pickler: NamespacePickler) -> Any:
+    if not future.done():
+        raise Refused("a future cannot leave its process")
+    return NotImplemented
+
+
+def reduce_process(process: Any, pickler: NamespacePickler) -> Any:
+    if process.returncode is None:
+        raise Refused("a running process cannot leave its process")
+    return NotImplemented
+
+
+def reduce_executor(executor: Any, pickler: NamespacePickler) -> Any:
+    attributes = vars(executor)
+    if type(executor).__module__ not in ("concurrent.futures.thread", "concurrent.futures.process") or not (
+        attributes.get("_shutdown") or attributes.get("_shutdown_thread")
+    ):
+        raise Refused("an executor cannot leave its process")
+    plain = {name: value for name, value in attributes.items() if value is None or type(value) in (int, bool, str)}
+    return make_shut_executor, (type(executor), plain)
+
+
+def make_shut_executor(cls: type, plain: dict[str, Any]) -> Any:
+    """Make an executor that takes no work any more."""
+    executor: Any = object.__new__(cls)
+    vars(executor).update(_shutdown_lock=threading.Lock(), _threads=set(), _pending_work_items={})
+    if "_shutdown" in plain:
+        import queue
+
+        executor._work_queue = queue.SimpleQueue()
+    else:
+        gone = ("_executor_manager_thread", "_executor_manager_thread_wakeup", "_call_queue", "_result_queue")
+        vars(executor).update(dict.fromkeys((*gone, "_processes")))
+    vars(executor).update(plain)
+    return executor
+
+
+def reduce_pool(pool: Any, pickler: NamespacePickler) -> Any:
+    if pool._state == "RUN" or any(worker.is_alive() for worker in pool._pool):
+        raise Refused("a pool of processes cannot leave its process")
+    return make_closed_pool, (type(pool), pool._state, pool._processes)
+
+
+def make_closed_pool(cls: type, state: str, processes: int) -> Any:
+    pool: Any = object.__new__(cls)
+    vars(pool).update(_state=state, _processes=processes, _pool=[], _cache={}, _terminate=int)
+    return pool
+
+
+# ---------------------------------------------------------------- matches
+
+
+def reduce_match(match: re.Match[Any], pickler: NamespacePickler) -> Any:
+    """Found again by the same pattern in the same text."""
+    for how in ("search", "match", "fullmatch"):
+        args = (match.re, how, match.string, match.pos, match.endpos)
+        if _same_match(find_match(*args), match):
+            return find_match, args
+    # One of several that an iterator found.
+    args = (match.re, "match", match.string, match.start(), match.endpos)
+    if _same_match(find_match(*args), match):
+        return find_match, args
+    raise Refused("a match cannot leave its process")
+
+
+def find_match(pattern: re.Pattern[Any], how: str, string: Any, start: int, end: int) -> Any:
+    return getattr(pattern, how)(string, start, end)
+
+
+def _same_match(one: Any, two: re.Match[Any]) -> bool:
+    return one is not None and one.regs == two.regs
+
+
+def reduce_pattern(pattern: re.Pattern[Any], pickler: NamespacePickler) -> Any:
+    """With the flags that were given: then ``re.compile`` of the same pattern is the very same object, as natively."""
+    flags = pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, str) else pattern.flags
+    return re.compile, (pattern.pattern, flags)
+
+
+# ---------------------------------------------------------------- aliases of types
+
+
+def reduce_type_alias(alias: Any, pickler: NamespacePickler) -> Any:
+    """``type Alias = int`` of the notebook; elsewhere by its name."""
+    if alias.__module__ != "__main__":
+        return NotImplemented
+    return make_type_alias, (alias.__name__, alias.__value__, alias.__type_params__)
+
+
+def make_type_alias(name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
+    typing: Any = sys.modules["typing"]
+    return typing.TypeAliasType(name, value, type_params=parameters)

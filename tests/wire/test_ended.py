@@ -1,0 +1,245 @@
+"""Things that are over leave their process as what they are; what is alive is refused."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import multiprocessing.pool
+import re
+import subprocess
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipytimeout.wire.pickling import dump_namespace, load_namespace
+from ipytimeout.wire.reducers import import_quietly
+
+
+def sent(value: Any) -> Any:
+    """Return what another process would get."""
+    namespace = {"x": value}
+    dump = dump_namespace(namespace, ["x"])
+    assert dump.refused == {}
+    return load_namespace(dump.buffers, {"__name__": "__main__"}).values["x"]
+
+
+def refusal(value: Any) -> str:
+    return dump_namespace({"x": value}, ["x"]).refused["x"]
+
+
+@pytest.mark.parametrize("mode", ["r", "w", "rb", "r+b", "a"])
+def test_a_closed_file_is_closed_there_too(tmp_path: Path, mode: str) -> None:
+    """With its name and its mode; nothing on the disk is touched."""
+    path = tmp_path / "file.txt"
+    path.write_text("text")
+    with open(path, mode) as file:
+        pass
+    before = path.read_text()
+    path.unlink()
+    there = sent(file)
+    assert (there.closed, there.name, there.mode, type(there)) == (True, str(path), file.mode, type(file))
+    assert not path.exists()
+    assert before == ("" if mode == "w" else "text")
+
+
+@pytest.mark.parametrize("mode", ["r", "rb"])
+def test_an_open_file_is_read_on_where_it_was(tmp_path: Path, mode: str) -> None:
+    """Both go on by themselves."""
+    path = tmp_path / "lines.txt"
+    path.write_text("one\ntwo\nthree\n")
+    with open(path, mode) as file:
+        file.readline()
+        with sent(file) as there:
+            assert there.readline() == file.readline()
+            assert there.readline().strip() in ("three", b"three")
+
+
+@pytest.mark.parametrize("mode", ["w", "a", "x", "w+", "wb"])
+def test_an_open_file_is_written_on_where_it_was(tmp_path: Path, mode: str) -> None:
+    """What was written is not lost, and not written twice."""
+    path = tmp_path / "log.txt"
+    one, two = (b"one", b"two") if "b" in mode else ("one", "two")
+    with open(path, mode) as file:
+        file.write(one)
+        with sent(file) as there:
+            there.write(two)
+    assert path.read_text() == "onetwo"
+
+
+def test_a_file_that_is_none_of_the_disk_is_refused() -> None:
+    """A pipe has no place."""
+    import os
+
+    read, write = os.pipe()
+    with os.fdopen(read) as reader, os.fdopen(write, "w"):
+        assert refusal(reader) == "an open file cannot leave its process"
+
+
+def test_a_deleted_file_is_refused(tmp_path: Path) -> None:
+    """Nobody could open it again."""
+    path = tmp_path / "gone"
+    with open(path, "w") as file:
+        path.unlink()
+        assert refusal(file) == "an open file cannot leave its process"
+
+
+def numbers(first: int, *rest: int, last: int = 9, **more: int) -> Any:
+    yield first
+    yield from rest
+    yield last
+    yield from more.values()
+
+
+def test_a_generator_that_has_not_begun_has_its_arguments_there() -> None:
+    """Positional, by keyword, and the variables of a closure."""
+    factor = 2
+    assert list(sent(numbers(1, 2, 3, last=4, other=5))) == [1, 2, 3, 4, 5]
+    assert list(sent(factor * n for n in [1, 2])) == [2, 4]
+
+
+def test_a_generator_that_has_ended_has_ended_there() -> None:
+    """Under its name."""
+    ended = numbers(1)
+    list(ended)
+    there = sent(ended)
+    assert (list(there), there.__name__) == ([], "numbers")
+
+
+def test_a_generator_that_has_begun_is_refused() -> None:
+    """Where it is cannot be set."""
+    begun = numbers(1)
+    next(begun)
+    assert refusal(begun) == "a generator that has begun cannot leave its process"
+
+
+class Worker(threading.Thread):
+    result = 0
+
+    def run(self) -> None:
+        self.result = 7
+
+
+def test_a_joined_thread_has_ended_there() -> None:
+    """With what it has left in itself."""
+    worker = Worker(name="worker", daemon=True)
+    worker.start()
+    worker.join()
+    there = sent(worker)
+    assert (there.is_alive(), there.name, there.daemon, there.ident) == (False, "worker", True, worker.ident)
+    assert there.result == 7
+    there.join()
+    with pytest.raises(RuntimeError):
+        there.start()
+
+
+def test_a_thread_that_has_not_begun_is_refused() -> None:
+    """Who starts it there does not start it here."""
+    assert refusal(Worker()) == "a thread cannot leave its process"
+
+
+def test_done_futures_and_executors_that_are_shut_down_keep_their_results() -> None:
+    """As a ``with`` block leaves them."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        good, bad = pool.submit(int, "5"), pool.submit(int, "x")
+    there, failed, executor = sent([good, bad, pool])
+    assert there.result() == 5
+    assert isinstance(failed.exception(), ValueError)
+    with pytest.raises(RuntimeError):
+        executor.submit(int)
+    executor.shutdown()
+
+
+def test_an_executor_of_processes_that_is_shut_down_takes_no_work_there() -> None:
+    """It needs none of its queues."""
+    with concurrent.futures.ProcessPoolExecutor(1) as pool:
+        pass
+    there = sent(pool)
+    with pytest.raises(RuntimeError):
+        there.submit(int)
+    there.shutdown()
+
+
+def test_a_closed_pool_is_closed_there() -> None:
+    """As a ``with`` block leaves it."""
+    with multiprocessing.pool.ThreadPool(1) as pool:
+        pool.map(int, ["1"])
+    pool.join()
+    there = sent(pool)
+    with pytest.raises(ValueError, match="not running"):
+        there.map(int, ["1"])
+    assert "TERMINATE" in repr(there)
+
+
+def test_a_process_that_has_ended_keeps_its_return_code() -> None:
+    """And its pipes, which are closed."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.communicate(b"text")
+    there = sent(process)
+    assert (there.returncode, there.args, there.wait(), there.stdin.closed) == (0, ["cat"], 0, True)
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        re.search("b+", "abbc"),
+        re.fullmatch("a|ab", "ab"),
+        re.compile("^b", re.MULTILINE).search("a\nb", 1),
+        re.compile("(?P<x>b)(c)?").search("ab", 1, 2),
+        list(re.finditer(r"\w+", "one two"))[1],
+        re.compile(b"a").match(b"a"),
+    ],
+)
+def test_a_match_is_the_same_match_there(match: re.Match[Any]) -> None:
+    """With its groups, and where they are."""
+    there = sent(match)
+    assert (there.regs, there.groupdict(), there.re, there.string) == (
+        match.regs,
+        match.groupdict(),
+        match.re,
+        match.string,
+    )
+
+
+def test_a_pattern_is_the_one_that_compile_gives() -> None:
+    """``re`` remembers patterns, and so they are one object natively."""
+    pattern = re.compile("a+b")
+    re.purge()
+    there = sent(pattern)
+    assert re.compile("a+b") is there
+
+
+def test_a_wrapped_file_is_refused() -> None:
+    """Only what ``open`` gives is known well enough."""
+    import gzip
+
+    assert "open file" in refusal(gzip.GzipFile(fileobj=io.BytesIO(), mode="w"))
+
+
+def test_a_module_is_imported_without_what_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other process has shown it; what other threads write meanwhile passes."""
+    (tmp_path / "prints_when_imported.py").write_text(
+        "import threading\nprint('seen long ago')\n"
+        "other = threading.Thread(target=print, args=('from another thread',))\nother.start(); other.join()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert import_quietly("prints_when_imported").__name__ == "prints_when_imported"
+    assert capsys.readouterr().out == "from another thread\n"
+
+
+def test_pickling_does_not_make_warnings_new() -> None:
+    """One that was shown at a place is not shown there again."""
+
+    def warn() -> None:
+        warnings.warn("shown once", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        warn()
+        sent([1])
+        warn()
+    assert len(shown) == 1
