@@ -133,3 +133,10 @@ def test_a_function_sees_what_is_set_and_sets_nothing(own_kernel: Kernel) -> Non
     code = "def f():\n    decimal.getcontext().prec -= 1\n    return decimal.getcontext().prec"
     seen = own_kernel.run(f"{code}\nprint(ipytimeout.run_with_timeout(20, f), decimal.getcontext().prec)")
     assert seen.stdout == "4 5\n", seen.text
+
+
+def test_what_a_timed_cell_imports_is_imported_in_the_kernel(own_kernel: Kernel) -> None:
+    own_kernel.run("import sys")
+    assert own_kernel.run("%%timeout -q 60\ndef f():\n    import wave, xml.dom.minidom\nf()").status == "ok"
+    checked = own_kernel.run("print('wave' in sys.modules, 'xml.dom.minidom' in sys.modules)")
+    assert checked.stdout == "True True\n"

@@ -22,6 +22,7 @@ import sys
 import traceback
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ipytimeout.child import process
@@ -73,6 +74,15 @@ def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
     child = Child()
     child.attach(channel_fd, status_fd, stack_fd)
     child.live()
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the process was like before the code ran."""
+
+    state: ProcessState
+    items: Items
+    modules: frozenset[str]
 
 
 class Child:
@@ -182,7 +192,7 @@ class Child:
             self.shell.adopt_history(values, job.execution_count)
         unset = self._adopt_settings(job, loaded, namespace)
         watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None
-        before = read_state(), self._adapters.read()
+        before = _Before(read_state(), self._adapters.read(), frozenset(sys.modules))
         clock, reporter = CodeClock(self.channel, job.timeout), Reporter(self.channel)
         checkpoints = None
         if not job.discard:
@@ -248,10 +258,10 @@ class Child:
         ended: Ended,
         loaded: Loaded,
         watch: Watch | None,
-        before: tuple[ProcessState, Items],
+        before: _Before,
         resend: Resend,
     ) -> Changes:
-        collected = self._collect(job, ended, loaded, watch, before[1], resend)
+        collected = self._collect(job, ended, loaded, watch, before.items, resend)
         after = read_state()
         return Changes(
             success=ended.exception is None,
@@ -259,7 +269,8 @@ class Child:
             deadline_interrupt=ended.deadline_interrupt,
             interrupted=ended.interrupted,
             left_behind={**ended.still_running, **collected.left_behind},
-            state=None if after == before[0] else after,
+            state=None if after == before.state else after,
+            modules=[name for name in list(sys.modules) if name not in before.modules],
             sources=self._made_sources(),
             frames=ended.frames,
             buffers=collected.buffers,

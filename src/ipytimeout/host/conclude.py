@@ -42,6 +42,8 @@ class Ended:
     sources: dict[str, tuple[str, int]]
     #: What it brings back although it did not end by itself.
     kept: Kept = field(default_factory=Kept)
+    #: Modules that it has imported, in its order.
+    modules: list[str] = field(default_factory=list)
 
 
 def safe_values(
@@ -138,6 +140,7 @@ def conclude(
         changes.state if brings_back and changes is not None else None,
         changes.sources if brings_back and changes is not None else {},
         kept,
+        changes.modules if brings_back and changes is not None else [],
     )
 
 

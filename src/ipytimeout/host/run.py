@@ -31,6 +31,7 @@ from ipytimeout.host.settle import (
     cell_number,
     cell_numbers,
     cell_sources,
+    import_like,
     learn_sources,
     settle_like_here,
 )
@@ -307,6 +308,7 @@ def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
         if ended.state is not None:
             apply_state(ended.state)
         ended.left_behind.update(process_state.take_back(ended.commit.settings))
+    import_like(ended.modules)
     return ended.commit.result if ended.commit.has_result else None
 
 

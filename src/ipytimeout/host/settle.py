@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib.util
 import linecache
 import os
 import site
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +82,17 @@ def library_modules() -> list[str]:
             ],
         )
     return _known[1]
+
+
+def import_like(modules: Iterable[str]) -> None:
+    """Import the libraries' modules that a child has imported: natively they would be imported here."""
+    for name in modules:
+        if name in sys.modules or name.partition(".")[0] in ("ipytimeout", "__main__", "__mp_main__"):
+            continue
+        with contextlib.suppress(BaseException):  # what it raises, the code has met
+            spec = importlib.util.find_spec(name)
+            if spec is not None and (spec.origin is None or _is_in_library(spec.origin)):
+                importlib.import_module(name)
 
 
 #: How many modules there were, and the newest, when these were found to be libraries.

@@ -254,6 +254,8 @@ class Changes:
     #: Where the exception was raised: the code's own frames, outermost first, as (file name, line, function).
     frames: list[tuple[str, int, str]]
     buffers: Sequence[Buffer] = ()
+    #: Modules that the code has imported, in its order.
+    modules: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
