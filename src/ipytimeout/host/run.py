@@ -186,6 +186,8 @@ def _run_once(
     relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
     try:
         child = launcher.take(settle)
+    except ConnectionError:
+        raise WardenLost from None
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     with (
@@ -205,7 +207,8 @@ def _run_once(
         commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, job.namespace)
         child.tell_warden(Finish())
         run.finish()
-    launcher.prepare(settle)
+    with interrupts_held():  # else the template would have to be made anew
+        launcher.prepare(settle)
     ended = _conclude(run, commit, unbuilt, shell, is_cell=isinstance(message, Execute))
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))

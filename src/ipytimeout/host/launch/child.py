@@ -124,6 +124,11 @@ class Child:
             os.close(descriptor)
         self._pipes = {}
 
+    def __del__(self) -> None:
+        """An interrupt may come between any two lines of the host: what it leaves behind is closed all the same."""
+        for descriptor in getattr(self, "_pipes", ()):
+            os.close(descriptor)
+
     # ------------------------------------------------------------ I/O
 
     def _write(self) -> None:
