@@ -16,7 +16,7 @@ from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.launch.launcher import AutoLauncher
 from ipytimeout.host.launch.spawn import SpawnLauncher
 from ipytimeout.host.launch.warden import get_warden
-from ipytimeout.host.launch.warm import TemplateUnusable, WarmLauncher
+from ipytimeout.host.launch.warm import Template, TemplateUnusable, WarmLauncher
 from ipytimeout.host.settle import settle_like_here
 from ipytimeout.wire.messages import (
     Arm,
@@ -257,6 +257,35 @@ def test_a_killed_template_is_replaced(warm: WarmLauncher, settle: Settle) -> No
     while os.path.exists(f"/proc/{pid}"):
         time.sleep(0.01)
     assert said(call(warm.take(settle), show_process))
+
+
+def test_an_interrupt_while_a_child_is_fetched_spoils_no_later_run(
+    warm: WarmLauncher, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the template has answered meanwhile is not taken for the answer to a later question."""
+    assert said(call(warm.take(settle), show_process))
+    answer = Template._next_answer
+
+    def interrupted(template: Template, patience: float) -> None:
+        answer(template, patience)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Template, "_next_answer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        warm.take(settle)
+    monkeypatch.undo()
+    assert said(call(warm.take(settle), show_process))
+
+
+def test_a_warden_that_is_killed_at_this_very_moment_is_no_error_of_preparing(settle: Settle) -> None:
+    """It is not yet known to be dead when a spare is asked for."""
+    for launcher in (SpawnLauncher(), WarmLauncher()):
+        os.kill(get_warden().pid, signal.SIGSTOP)
+        os.kill(get_warden().pid, signal.SIGKILL)
+        launcher.prepare(settle)
+        launcher.close()
+        while get_warden()._process.poll() is not None:
+            time.sleep(0.01)
 
 
 def test_nothing_stays_when_the_warden_is_killed_at_any_moment_of_a_fork(

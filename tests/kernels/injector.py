@@ -9,6 +9,7 @@ what it had done, as natively. They also hit the lines before the code starts.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -79,6 +80,11 @@ def look(namespace: dict[str, Any]) -> set[int]:
     return found
 
 
+def _descriptors() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
 class Injector:
     """Runs the code again and again, each time with a fault somewhere."""
 
@@ -106,6 +112,8 @@ class Injector:
     def run(self, times: int) -> list[str]:
         """Run the code so often with a fault; return what was wrong, and print how the runs ended."""
         totals = self._measure()
+        self._once("", 0)
+        before = _descriptors()
         faults: list[str] = []
         endings: dict[str, int] = {}
         for number in range(times):
@@ -118,6 +126,8 @@ class Injector:
         ending, text = self._once("", 0)
         if ending != "finished" or text:
             faults.append(f"a run without a fault after all these: {ending} {text}")
+        if (after := _descriptors()) > before:
+            faults.append(f"{after - before} more descriptors")
         print(totals, *sorted(endings.items()), sep="\n")
         return faults
 
@@ -150,7 +160,7 @@ class Injector:
                 sys.settrace(None)
         except BaseException as raised:
             error = raised
-        self._kind = ""
+        self._kind, self._decoder = "", None
         ending = type(error).__name__ if error is not None else "finished"
         found = look(namespace)
         if len(found) != 1 or not found <= {before, before + 1}:

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Changes, Error, Gone, Message, ProcessState, Resend, Running, Stream, Verdict
+from ipytimeout.wire.messages import (
+    Attached,
+    Changes,
+    Error,
+    Gone,
+    Message,
+    ProcessState,
+    Resend,
+    Running,
+    Stream,
+    Verdict,
+)
 
 CHANGES = Changes(
     success=False,
@@ -98,3 +109,15 @@ def test_an_infinite_time_travels() -> None:
     (got,) = Decoder().feed(b"".join(bytes(p) for p in encode(Verdict("", float("inf"), None, ""))))
     assert got == Verdict("", float("inf"), None, "")
     assert Decoder().feed(b"".join(bytes(p) for p in encode(Resend(None, {})))) == [Resend(None, {})]
+
+
+def test_descriptors_of_a_frame_that_is_not_whole_are_handed_out_once() -> None:
+    """Who gives up in the middle has to close them."""
+    sent = dataclasses.replace(CHANGES, buffers=[Attached(7, 100), b"rest"])
+    frame = b"".join(bytes(part) for part in encode(sent))
+    decoder = Decoder(lambda attached: b"")
+    target = decoder.target()
+    target[:20] = frame[:20]
+    assert decoder.advance(20, [7]) == []
+    assert decoder.take_descriptors() == [7]
+    assert decoder.take_descriptors() == []

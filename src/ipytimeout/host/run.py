@@ -242,6 +242,8 @@ def _run_once(
     relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
     try:
         child = launcher.take(settle)
+    except ConnectionError:
+        raise endings.warden_lost() from None
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     run = Supervision(
@@ -266,7 +268,8 @@ def _run_once(
         child.tell_warden(Finish())
         run.finish()
     if not run.lost:
-        launcher.prepare(settle)
+        with interrupts_held():  # else the template would have to be made anew
+            launcher.prepare(settle)
     is_cell = isinstance(message, Execute)
     if not run.brings_back:
         commit = None

@@ -64,6 +64,11 @@ class Decoder:
         """Whether a frame has begun and is not whole."""
         return self._part is not None or self._text is not None or self._end > self._start
 
+    def take_descriptors(self) -> list[int]:
+        """Hand out the descriptors that came for a frame that is not whole; for who does not want the rest of it."""
+        left, self._descriptors = list(self._descriptors), deque()
+        return left
+
     def target(self) -> memoryview:
         """Return where the next bytes belong; never empty."""
         if self._part is not None:

@@ -39,10 +39,10 @@ class Child:
     def __init__(self, channel: socket.socket, control: socket.socket, stdout: int, stderr: int) -> None:
         self._channel = channel
         self._control = control
+        self._decoder = Decoder(map_private)
         self._pipes = {stdout: "stdout", stderr: "stderr"}
         for descriptor in (channel.fileno(), control.fileno(), stdout, stderr):
             os.set_blocking(descriptor, False)
-        self._decoder = Decoder(map_private)
         self._control_decoder = Decoder()
         #: Bytes to send; before them, memory to fill; with the first of a message, its descriptors.
         self._outgoing: deque[memoryview | Filling | _WithDescriptors] = deque()
@@ -123,9 +123,16 @@ class Child:
         self._drop_outgoing()
         self._control.close()
         self._channel.close()
-        for descriptor in self._pipes:
+        self._close_descriptors()
+
+    def __del__(self) -> None:
+        """An interrupt may come between any two lines of the host: what it leaves behind is closed all the same."""
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        pipes, self._pipes = self._pipes, {}
+        for descriptor in [*pipes, *self._decoder.take_descriptors()]:
             os.close(descriptor)
-        self._pipes = {}
 
     # ------------------------------------------------------------ I/O
 

@@ -51,6 +51,10 @@ class Plumbing:
         self._theirs.close()
         self._ours.close()
 
+    def __del__(self) -> None:
+        """An interrupt may come before anybody has this in hand."""
+        self.close()
+
     def child(self, control: socket.socket) -> Child:
         """Make the handle of the child, which owns our ends from now on."""
         self._ours.pop_all()

@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
@@ -30,7 +31,7 @@ class SpawnLauncher:
 
     def prepare(self, settle: Settle) -> None:
         """Have a spare for the next run, unless there is one."""
-        with self._lock:
+        with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if self._spare is None:
                 warden = get_warden()
                 self._spare = start_interpreter(warden, settle), warden, settle

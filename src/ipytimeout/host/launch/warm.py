@@ -11,6 +11,8 @@ import dataclasses
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
@@ -55,9 +57,10 @@ class WarmLauncher:
 
     def prepare(self, settle: Settle) -> None:
         """Have the template follow the notebook, and a spare forked. Does not wait for either."""
-        with self._lock:
+        with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
-                self._ready(settle)
+                with self._undisturbed():
+                    self._ready(settle)
 
     def prepare_during_run(self, settle: Settle) -> None:
         """Nothing: a fork takes milliseconds, which the run that has just begun would miss."""
@@ -71,10 +74,22 @@ class WarmLauncher:
         with self._lock:
             if self.unusable:
                 raise TemplateUnusable(self.unusable)
-            try:
-                return self._fetch(settle)
-            except _TemplateDied:  # somebody killed it: once more with a new one
-                return self._fetch(settle)
+            with self._undisturbed():
+                try:
+                    return self._fetch(settle)
+                except _TemplateDied:  # somebody killed it: once more with a new one
+                    return self._fetch(settle)
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Start over when an interrupt comes: nobody knows which questions to the template are answered then."""
+        try:
+            yield
+        except TemplateUnusable:
+            raise
+        except BaseException:
+            self._let_go()
+            raise
 
     def _fetch(self, settle: Settle) -> Child:
         self._ready(settle)
@@ -97,12 +112,15 @@ class WarmLauncher:
 
     def close(self) -> None:
         with self._lock:
-            if self._spare is not None:
-                self._spare[0].abandon()
-                self._spare = None
-            if self.template is not None:
-                self.template.close()
-                self.template = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._spare is not None:
+            self._spare[0].abandon()
+            self._spare = None
+        if self.template is not None:
+            self.template.close()
+            self.template = None
 
     def _ready(self, settle: Settle) -> None:
         template = self.template
