@@ -24,7 +24,7 @@ from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish,
 #: The interrupt is raised again so often, for code that swallowed the first.
 REPEAT = 0.25
 #: What a child that is killed without grace gets to write down where it is.
-STACK_TIME = 0.01
+STACK_TIME = 0.05
 #: What a child that runs on gets to write down where it is, when the user asks.
 ANSWER_TIME = 0.05
 
