@@ -27,8 +27,8 @@ try:
     time.sleep(2)
 except KeyboardInterrupt: pass
 """
-#: Cells by how they end, and the error they have to end with.
-ENDINGS: dict[str, tuple[str, str, str]] = {
+#: Cells by how they end, and the error they have to show; None: none, or a KeyboardInterrupt.
+ENDINGS: dict[str, tuple[str, str, str | None]] = {
     "finishes": ("60", "rows.append(1); made = 1; print('output')", ""),
     "brings back much": ("60", "import numpy; big = numpy.ones(2_000_000); text = 'x' * 300_000", ""),
     "sends much": ("60", "total = len(kept) + len(text) if 'text' in globals() else 0; kept[:4] = b'abcd'", ""),
@@ -56,7 +56,7 @@ ENDINGS: dict[str, tuple[str, str, str]] = {
         "ChildDied",
     ),
     "is interrupted": ("60", "import time; print('begun', flush=True); time.sleep(60)", "KeyboardInterrupt"),
-    "is interrupted at some moment": ("", _AT_SOME_MOMENT, ""),
+    "is interrupted at some moment": ("", _AT_SOME_MOMENT, None),
     "closes its channel": ("60", "import os; os.closerange(0, 65536)", "ChildDied"),
     "calls a function": ("", "import ipytimeout\nvalue = ipytimeout.run_with_timeout(60, sum, [1, 2])", ""),
 }
@@ -122,7 +122,9 @@ def one_run(kernel: Kernel, choice: random.Random) -> list[str]:
     except TimeoutError:
         raise TimeoutError(f"{name}{method}: no end; {[str(each) for each in kernel.processes()]}") from None
     ended = result.error.name if result.error is not None else ""
-    return [] if ended == error else [f"{name}: ended with {ended or 'no error'}: {result.text[-400:]}"]
+    if ended == error or (error is None and ended in ("", "KeyboardInterrupt")):
+        return []
+    return [f"{name}: ended with {ended or 'no error'}: {result.text[-400:]}"]
 
 
 def soak(kernel: Kernel, runs: int, seed: int, say: object = None) -> tuple[list[Reading], list[str]]:

@@ -26,8 +26,8 @@ from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish,
 #: The interrupt is raised again so often, for code that swallowed the first.
 REPEAT = 0.25
 #: What a child that is killed without grace gets to write down where it is.
-STACK_TIME = 0.01
-#: What a child that runs on gets to write down where it is, when the user asks; and one that is over its limit.
+STACK_TIME = 0.05
+#: What a child that runs on gets to write down where it is, when the user asks.
 ANSWER_TIME = 0.05
 
 
@@ -317,7 +317,7 @@ def _too_much_memory(run: Run, cause: Cause, now: float) -> Step:
             return _give_up(run, cause, now)
         case Phase.RUNNING:
             # A child that asks for memory is in the system's hands for long, and writes nothing down meanwhile.
-            patience = ANSWER_TIME if cause is Cause.OVER_MEMORY else STACK_TIME
+            patience = STACK_TIME
             kill_at = min(run.kill_at, now + patience)
             run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf, kill_at=kill_at)
             return run, (Action.TELL_BEGUN, Action.DUMP_STACK)
