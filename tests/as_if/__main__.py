@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--start", choices=("auto", "warm", "spawn", "fork"), default="warm")
     parser.add_argument("--only", action="append", help="this area or package only (again for more)", metavar="AREA")
     parser.add_argument("--packages", action="store_true", help="many examples of packages, not a sample of them")
-    parser.add_argument("--own", action="store_true", help="only the cells that were written for this")
+    parser.add_argument("--corpus", choices=("own", "packages"), help="only the cells written for this, or only others")
     parser.add_argument("--details", action="store_true", help="show of each new difference what differs")
     parser.add_argument("--python", help="the interpreter of the kernels (default: an environment made for this)")
     parser.add_argument("--workers", type=int, default=2, help="so many notebooks at a time")
@@ -26,8 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     python = asked.python or environment(_say)
     wanted = set(asked.only or ())
-    notebooks: list[Notebook] = [n for n in own_notebooks() if not wanted or n.area in wanted]
-    if not asked.own:
+    notebooks: list[Notebook] = []
+    if asked.corpus != "packages":
+        notebooks += [n for n in own_notebooks() if not wanted or n.area in wanted]
+    if asked.corpus != "own":
         from tests.as_if.packages import package_notebooks
 
         notebooks += package_notebooks(python, wanted, many=asked.packages, say=_say)

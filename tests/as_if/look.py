@@ -204,7 +204,7 @@ class Walk:
             k: v for k, v in vars(obj).items() if k not in OF_CLASSES and not isinstance(v, types.MemberDescriptorType)
         }
         # The order of what the notebook wrote counts; the compiler's and the metaclass's parts have none.
-        special = {k: own.pop(k) for k in sorted(own) if k.startswith("_") and k.endswith("_")}
+        special = {k: own.pop(k) for k in sorted(own) if k.startswith("_") or isinstance(obj, enum.EnumType)}
         own = {**special, **own}
         bases = self.many(obj.__bases__, depth)
         return f"class {self.name_of(obj)} {self.name_of(type(obj))}({bases})({self.pairs(own, depth)})"
@@ -309,7 +309,7 @@ class Walk:
         return self.text(state, depth)
 
 
-OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__")
+OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__", "__slotnames__")
 PANDAS_OWN = ("_mgr", "_item_cache", "_attrs", "_flags", "_name", "_cache", "_is_copy")
 
 

@@ -33,6 +33,7 @@ CELLS = {
     "an error in a function": "def fail():\n    raise ValueError('wrong')\nfail()",
     "an error with a cause": "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise RuntimeError('outer') from e",
     "a syntax error": "x = = 3",
+    "a value that cannot be shown": "class Broken:\n    def __repr__(self):\n        raise ValueError('no')\nBroken()",
     "a missing name": "print(nowhere)",
     "an exit": "import sys; sys.exit('bye')",
     "a display": "from IPython.display import HTML, display; display(HTML('<b>x</b>')); HTML('<i>y</i>')",

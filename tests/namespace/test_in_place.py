@@ -121,6 +121,7 @@ RESTORED = [
     Change("a picture", "from PIL import Image\nx = Image.new('RGB', (2, 1))", "x.putpixel((1, 0), (1, 2, 3))", "x.getpixel((1, 0)) == (1, 2, 3)"),
     Change("a picture that gets another size", "from PIL import Image\nx = Image.new('L', (8, 8))", "x.thumbnail((2, 2))", "x.size == (2, 2)"),
     Change("a picture that is drawn into", "from PIL import Image, ImageDraw\nx = Image.new('L', (9, 9)); draw = ImageDraw.Draw(x)", "draw.rectangle((0, 0, 4, 4), fill=9)\ndraw.fill = True", "x.getpixel((1, 1)) == 9 and draw._image is x and draw.fill and draw.rectangle((5, 5, 8, 8), fill=7) is None and x.getpixel((6, 6)) == 7"),
+    Change("a dict that is seen through a proxy", "import types\nd = {}\nx = types.MappingProxyType(d)", "d['a'] = 1", "x['a'] == 1"),
     Change("a generator that is used up", "x = (i for i in [1, 2])", "list(x)", "list(x) == []"),
     Change("a file that is read on", "import tempfile, os\npath = tempfile.mkstemp()[1]\nwith open(path, 'w') as f: f.write('one\\ntwo\\nthree\\n')\nx = open(path); first = x.readline()", "x.readline()", "x.readline() == 'three\\n' and x.close() is None and os.unlink(path) is None"),
     Change("a file that is written and closed", "import tempfile, os\npath = tempfile.mkstemp()[1]\nx = open(path, 'w'); n = x.write('one')", "x.write('two'); x.close()", "x.closed and open(path).read() == 'onetwo' and os.unlink(path) is None"),

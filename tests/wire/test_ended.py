@@ -108,6 +108,20 @@ def test_a_generator_that_has_ended_has_ended_there() -> None:
     assert (list(there), there.__name__) == ([], "numbers")
 
 
+def test_a_coroutine_that_was_awaited_has_ended_there() -> None:
+    """One that was not would run twice."""
+
+    async def work() -> None: ...
+
+    coroutine = work()
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+    assert sent(coroutine).__name__ == "work"
+    coroutine = work()
+    assert refusal(coroutine) == "a coroutine cannot leave its process"
+    coroutine.close()
+
+
 def test_a_generator_that_has_begun_is_refused() -> None:
     """Where it is cannot be set."""
     begun = numbers(1)

@@ -59,6 +59,22 @@ def test_the_namespace_is_the_receivers_own(names: dict[str, Any]) -> None:
     assert loaded.values["f"]() == 5
 
 
+def test_what_a_library_has_under_the_same_name_is_the_librarys_own(
+    names: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``from library import *`` brings things that cannot be pickled; each process has them already."""
+    begun = (n for n in (1, 2))
+    next(begun)
+    monkeypatch.setattr(types, "begun", begun, raising=False)
+    names.update(begun=begun, other=[begun])
+    dump = dump_namespace(names, ["begun", "other"])
+    assert dump.refused.keys() == {"other"}
+    loaded = load(dump, {})
+    assert loaded.values["begun"] is begun
+    number = next(i for i, obj in enumerate(loaded.table.objects) if obj is begun)
+    assert dump.table.objects[number] is begun
+
+
 def test_what_belongs_to_a_process_is_the_receivers_own(names: dict[str, Any]) -> None:
     """Standard streams, builtins, modules: never a copy."""
     names.update(out=sys.stdout, builtins=__builtins__, modules=sys.modules, module=types)

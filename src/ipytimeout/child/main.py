@@ -207,6 +207,7 @@ class Child:
         self.channel.flush()
         process.flush_stdio()
         process.flush_files()
+        process.end_pools()
         answer: Message | None = Resend(None, {})
         while isinstance(answer, Resend | InputReply):
             if isinstance(answer, Resend):

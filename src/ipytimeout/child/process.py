@@ -122,6 +122,18 @@ def flush_files() -> None:
                 candidate.flush()
 
 
+def end_pools() -> None:
+    """Shut joblib's pool of processes down: natively it would wait for the next call, here it ends.
+
+    Killed together with its resource tracker it would have that tell the user of semaphores that leaked.
+    """
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    executor = getattr(loky, "_executor", None)
+    if executor is not None:
+        with suppress(Exception):
+            getattr(executor, "terminate", executor.shutdown)(kill_workers=True)
+
+
 def _has_files_open_for_writing() -> bool:
     """Look for a regular file among the descriptors: going through all objects is not cheap."""
     try:

@@ -278,5 +278,7 @@ def _threads_since(before: set[threading.Thread]) -> dict[str, str]:
 
 
 def _is_pool_worker(thread: threading.Thread) -> bool:
-    """Tell whether this is a worker of a ``ThreadPoolExecutor``, which waits for work most of its life."""
+    """Tell whether this is a worker of an executor, or its manager: they wait for work most of their life."""
+    if type(thread).__module__ in ("concurrent.futures.process", "joblib.externals.loky.process_executor"):
+        return True
     return getattr(getattr(thread, "_target", None), "__module__", None) == "concurrent.futures.thread"

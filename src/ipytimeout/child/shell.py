@@ -206,7 +206,8 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         super().showtraceback(exc_tuple, *args, **kwargs)
 
     def _showtraceback(self, etype: type[BaseException], evalue: BaseException, stb: list[str]) -> None:
-        error = Error(etype.__name__, text_of(evalue), [str(line) for line in stb])
+        displaying = bool(getattr(self.displayhook, "_is_active", False))
+        error = Error(etype.__name__, text_of(evalue), [str(line) for line in stb], displaying)
         self.shown = (evalue, error)
         self._last_traceback = stb
         self.channel.send(error)

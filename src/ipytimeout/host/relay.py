@@ -120,9 +120,13 @@ class ShellRelay:
                 hook.write_format_data(data, metadata)
                 hook.log_output(data)
                 hook.finish_displayhook()
-            case Error(ename, evalue, traceback):
+            case Error(ename, evalue, traceback, displaying):
                 named = type(ename, (Exception,), {})
+                if displaying:
+                    shell.displayhook.start_displayhook()
                 shell._showtraceback(named, named(evalue), traceback)
+                if displaying:
+                    shell.displayhook.msg = None  # there is nothing more to send
             case Payload(payload):
                 shell.payload_manager.write_payload(payload)
 

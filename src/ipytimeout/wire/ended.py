@@ -132,6 +132,21 @@ def make_ended_generator(names: tuple[str, str]) -> Any:
     return generator
 
 
+def reduce_coroutine(coroutine: Any, pickler: NamespacePickler) -> Any:
+    if coroutine.cr_frame is not None:
+        raise Refused("a coroutine cannot leave its process")
+    return make_ended_coroutine, ((coroutine.__name__, coroutine.__qualname__),)
+
+
+def make_ended_coroutine(names: tuple[str, str]) -> Any:
+    async def awaited() -> None: ...
+
+    coroutine: Any = awaited()
+    coroutine.close()
+    coroutine.__name__, coroutine.__qualname__ = names
+    return coroutine
+
+
 class Begun(SingleFacet):
     """Whether a generator has begun, and whether it has ended."""
 

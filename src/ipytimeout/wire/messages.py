@@ -185,6 +185,8 @@ class Error:
     ename: str
     evalue: str
     traceback: list[str]
+    #: Whether it was raised while the cell's value was being displayed: then newer kernels call the cell failed.
+    displaying: bool = False
 
 
 @dataclass(frozen=True, slots=True)

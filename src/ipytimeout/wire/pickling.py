@@ -22,6 +22,7 @@ from typing import Final
 
 from ipytimeout.wire import frames
 from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.reducers import OfALibrary
 from ipytimeout.wire.streams import (
     FAULTS,
     OUT_OF_BAND,
@@ -120,7 +121,7 @@ def _objects_of(pickler: NamespacePickler) -> list[object]:
     memo = pickler.memo.copy()
     objects: list[object] = [None] * len(memo)
     for number, obj in memo.values():
-        objects[number] = obj
+        objects[number] = obj.value if type(obj) is OfALibrary else obj
     return objects
 
 

@@ -304,6 +304,31 @@ def import_quietly(name: str) -> types.ModuleType:
     return sys.modules[name]
 
 
+class OfALibrary:
+    """Stands in the stream for what ``from library import *`` gave: it cannot be pickled, but it can be imported."""
+
+    def __init__(self, module: str, name: str, value: object) -> None:
+        self._where = module, name
+        #: What is in the table of objects: the other process has its own at this place.
+        self.value = value
+
+    def __reduce__(self) -> Reduced:
+        return import_from, self._where
+
+
+def of_a_library(name: str, value: object) -> OfALibrary | None:
+    """Return a stand-in for a value that a module has under this very name; None where there is no such module."""
+    for module in list(sys.modules.values()):
+        is_library = getattr(module, "__spec__", None) is not None and module.__name__ != "__main__"
+        if is_library and vars(module).get(name) is value:
+            return OfALibrary(module.__name__, name, value)
+    return None
+
+
+def import_from(module: str, name: str) -> object:
+    return getattr(import_quietly(module), name)
+
+
 class Muted:
     """A stream that drops what this thread writes to it; what others write passes."""
 
@@ -379,6 +404,14 @@ def reduce_view(view: Any, pickler: NamespacePickler) -> Reduced:
     return getattr(kind, type(view).__name__.rpartition("_")[2]), (mapping,)
 
 
+def reduce_proxy(proxy: Any, pickler: NamespacePickler) -> Reduced:
+    """A read-only view of a dict: of that very dict. That of a class can be had from the class alone."""
+    (mapping,) = gc.get_referents(proxy)
+    if type(mapping) is not dict or "__module__" in mapping:
+        return NotImplemented
+    return types.MappingProxyType, (mapping,)
+
+
 def reduce_by_constructor(obj: Any, pickler: NamespacePickler) -> Reduced:
     """A lock is made anew, and open: who holds it here does not hold it there."""
     return _LOCKS[type(obj)], ()
@@ -409,6 +442,7 @@ _BY_TYPE.update(
         types.ModuleType: reduce_module,
         functools._lru_cache_wrapper: reduce_lru_cache,
         weakref.ref: reduce_weakref,
+        types.MappingProxyType: reduce_proxy,
         **{
             type(getattr(kind(), name)()): reduce_view
             for kind in (dict, collections.OrderedDict)
@@ -421,7 +455,7 @@ _BY_TYPE.update(
         re.Match: ended.reduce_match,
         re.Pattern: ended.reduce_pattern,
         types.GeneratorType: ended.reduce_generator,
-        types.CoroutineType: refuse("a coroutine"),
+        types.CoroutineType: ended.reduce_coroutine,
         types.AsyncGeneratorType: refuse("an asynchronous generator"),
         types.FrameType: refuse("a frame"),
         types.TracebackType: refuse("a traceback"),

@@ -198,13 +198,18 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
             try:
                 return attempt(wanted)
             except _PartFailed as first:
+                stand_in = reducers.of_a_library(first.name, dict(wanted)[first.name])
+                if stand_in is not None:
+                    parts = [(name, stand_in if name == first.name else value) for name, value in parts]
+                    continue
                 failed[first.name] = first.error
                 names = [name for name, _ in wanted]
                 for part in wanted[names.index(first.name) + 1 :]:
                     try:
                         attempt([part])
                     except _PartFailed as other:
-                        failed[other.name] = other.error
+                        if reducers.of_a_library(*part) is None:
+                            failed[other.name] = other.error
 
 
 def _dump_once(
