@@ -317,8 +317,7 @@ def _too_much_memory(run: Run, cause: Cause, now: float) -> Step:
             return _give_up(run, cause, now)
         case Phase.RUNNING:
             # A child that asks for memory is in the system's hands for long, and writes nothing down meanwhile.
-            patience = STACK_TIME
-            kill_at = min(run.kill_at, now + patience)
+            kill_at = min(run.kill_at, now + STACK_TIME)
             run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf, kill_at=kill_at)
             return run, (Action.TELL_BEGUN, Action.DUMP_STACK)
         case Phase.ENDING if run.cause is cause:
