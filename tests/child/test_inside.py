@@ -247,7 +247,7 @@ def test_a_class_of_the_notebook_that_the_cell_has_changed_is_named(child: LiveC
 
 def test_what_cannot_leave_the_process_is_an_error_at_the_call_that_names_it(child: LiveChild) -> None:
     """And nothing of that call is sent."""
-    seen = child.run(IMPORTS + "x = 1\ncheckpoint(a=1)\ncheckpoint(a=2, rows=(x for x in ()), b=3)")
+    seen = child.run(IMPORTS + "x = (y for y in [1]); next(x)\ncheckpoint(a=1)\ncheckpoint(a=2, rows=x, b=3)")
     assert seen.error.ename == "PicklingError"
     assert "cannot keep rows (a generator" in seen.error.evalue
     assert [line for _, line, _ in seen.changes.frames] == [5]
@@ -255,7 +255,7 @@ def test_what_cannot_leave_the_process_is_an_error_at_the_call_that_names_it(chi
 
 
 def test_code_may_go_on_after_such_an_error(child: LiveChild) -> None:
-    code = "import pickle\ntry: checkpoint(a=iter(int, 1), g=(x for x in ()))\nexcept pickle.PicklingError: checkpoint(a=2)"
+    code = "import pickle\ng = (x for x in [1]); next(g)\ntry: checkpoint(a=iter(int, 1), g=g)\nexcept pickle.PicklingError: checkpoint(a=2)"
     assert child.run(IMPORTS + code).changes.success
     assert kept(child).values == {"a": 2}
 

@@ -9,6 +9,7 @@ every run; only items that differ are written, and one that cannot be written is
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import sys
@@ -49,7 +50,12 @@ class Adapters:
 
     def read(self) -> Items:
         """Return every item of this process."""
-        return {name: adapter.read() for name, adapter in self._adapters.items() if adapter.module in sys.modules}
+        items: Items = {}
+        for name, adapter in self._adapters.items():
+            if adapter.module in sys.modules:
+                with contextlib.suppress(Exception):  # one that is broken, or a library that is only half imported
+                    items[name] = adapter.read()
+        return items
 
     def write(self, delta: Delta) -> dict[str, str]:
         """Make this process so. Return what could not be done, each with its reason."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -37,12 +38,12 @@ class _Shell:
         items: dict[str, Any] = {}
         for kind, functions in magics.items():
             for name, function in functions.items():
-                owner = getattr(function, "__self__", None)
+                # Nothing is asked of any other: IPython's own are imported when they are looked into.
                 if type(function).__name__ == "MagicAlias":
                     items[f"alias of a {kind} magic {name}"] = (function.magic_name, function.magic_params)
-                elif owner is not None and type(owner).__module__ == _MAIN:
-                    items[f"magics {type(owner).__qualname__}"] = type(owner)
-                elif getattr(function, "__module__", "") == _MAIN:
+                elif type(function) is types.MethodType and type(function.__self__).__module__ == _MAIN:
+                    items[f"magics {type(function.__self__).__qualname__}"] = type(function.__self__)
+                elif type(function) is types.FunctionType and function.__module__ == _MAIN:
                     items[f"{kind} magic {name}"] = function
         return items
 
