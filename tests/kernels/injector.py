@@ -123,6 +123,7 @@ class Injector:
             endings[f"{kind}: {ending}"] = endings.get(f"{kind}: {ending}", 0) + 1
             if text:
                 faults.append(f"run {number}, {kind} {at} of {totals[kind]}: {ending}: {text}")
+                print("FAULT", faults[-1], flush=True)
         ending, text = self._once("", 0)
         if ending != "finished" or text:
             faults.append(f"a run without a fault after all these: {ending} {text}")
