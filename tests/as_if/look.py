@@ -224,11 +224,12 @@ class Walk:
 
     def numpy(self, obj: Any, name: str, depth: int) -> str:
         numpy = sys.modules["numpy"]
-        # Whether memory is the array's own is not seen: a large array that comes back shows memory of a mapping.
-        flags = "".join(str(int(obj.flags[f])) for f in ("C", "F", "W"))
         root = obj
         while isinstance(root.base, numpy.ndarray):
             root = root.base
+        # Whether memory is the array's own is not seen: a large array that comes back shows memory of a mapping.
+        flags = "".join(str(int(obj.flags[f])) for f in ("C", "F", "W"))
+        flags += "" if root is obj else "v"
         start = root.__array_interface__["data"][0]
         memory = self.memory.setdefault(start, len(self.memory))
         self.alive.append(root)

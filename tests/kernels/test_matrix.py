@@ -6,7 +6,7 @@ cells and functions, and kernels in turn; with ``-m full`` it is every combinati
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,30 +30,33 @@ def test_the_kinds_that_are_left_out_are_kinds() -> None:
     assert {kind.name for kind in KINDS} >= SELDOM
 
 
-@pytest.fixture
-def prepared_kernel(kernel: Kernel) -> Kernel:
-    """A kernel that has had one run of each start method: a further one adds nothing for good."""
-    if kernel.pid not in _prepared:
-        _prepared.add(prepared(kernel).pid)
-    return kernel
+@pytest.fixture(scope="session")
+def kernel_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Kernel]]:
+    """Give a kernel by the name of its environment: one that has had a run of each start method, for all trials."""
+    kernels: dict[str, Kernel] = {}
 
+    def get(name: str) -> Kernel:
+        if name not in kernels or not kernels[name].alive:
+            kernels[name] = prepared(Kernel(ENVIRONMENTS[name](), tmp_path_factory.mktemp("kernel")))
+        return kernels[name]
 
-_prepared: set[int] = set()
+    yield get
+    for kernel in kernels.values():
+        kernel.close()
 
 
 @pytest.mark.parametrize(
-    ("python", "trial"),
+    ("kernel", "trial"),
     [
         pytest.param(kernel, trial, id=f"{kernel}-{trial}", marks=[] if _in_turn(trial, kernel) else pytest.mark.full)
         for kernel in ENVIRONMENTS
         for trial in TRIALS
     ],
-    indirect=["python"],
 )
 def test_a_run_ends_on_time_in_the_right_words_and_without_a_trace(
-    prepared_kernel: Kernel, trial: Trial, tmp_path: Path, measured: Callable[[str], None]
+    kernel_of: Callable[[str], Kernel], kernel: str, trial: Trial, tmp_path: Path, measured: Callable[[str], None]
 ) -> None:
     """Control is back in time, nothing of the run is left, the kernel is as it was, and the next run works."""
-    report = attempt(prepared_kernel, trial, tmp_path)
+    report = attempt(kernel_of(kernel), trial, tmp_path)
     measured(f"back after {report.seconds:.3f} s")
     assert report.faults == []
