@@ -106,8 +106,8 @@ class Walk:
     def pairs(self, mapping: Any, depth: int) -> str:
         found = []
         for key, value in list(mapping.items()):
-            # Some libraries key by address.
-            shown = "id" if type(key) is int and key == id(value) else self.text(key, depth)
+            # Some libraries key by address, and keep what was one in the process where a pickle was made.
+            shown = "id" if type(key) is int and key > 1 << 40 else self.text(key, depth)
             found.append(f"{shown}:{self.text(value, depth)}")
             if self.left < 0:
                 break
@@ -376,7 +376,7 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
             items = [(f"[{i}]", each) for i, each in enumerate(obj[:30])]
         elif isinstance(obj, dict):
             items = [(f"[{k!r}]", v) for k, v in list(dict.items(obj))[:30] if type(k) in (str, int)]
-        elif isinstance(obj, type | types.FunctionType) or type(obj).__module__.startswith(CLOSED):
+        elif isinstance(obj, type | types.FunctionType) or str(type(obj).__module__).startswith(CLOSED):
             return
         else:
             items = [(f".{k}", v) for k, v in list(attributes_of(obj).items())[:30]]

@@ -159,3 +159,12 @@ def test_cannot_rebuild_pickles() -> None:
     """It may cross a process."""
     error = pickle.loads(pickle.dumps(CannotRebuild("x", "no")))
     assert (error.name, error.reason, str(error)) == ("x", "no", "x: no")
+
+
+def test_an_instance_of_a_library_is_not_copied_when_the_library_has_it(names: dict[str, Any]) -> None:
+    """A copy of ``rcParams`` would be another one than the library uses."""
+    import decimal
+
+    names.update(BasicContext=decimal.BasicContext, context=decimal.BasicContext)
+    loaded = load(dump_namespace(names, ["BasicContext"]), {})
+    assert loaded.values["BasicContext"] is decimal.BasicContext

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, classes, ended, frames, pictures, tensors
+from ipytimeout.wire import arrays, classes, ended, frames, pictures, symbols, tensors
 from ipytimeout.wire.ended import Refused
 
 if TYPE_CHECKING:
@@ -317,12 +317,35 @@ class OfALibrary:
 
 
 def of_a_library(name: str, value: object) -> OfALibrary | None:
-    """Return a stand-in for a value that a module has under this very name; None where there is no such module."""
+    """Return a stand-in for a value that a module has under this very name; None where there is no such module.
+
+    Looked for where an instance of a library's class is most likely: by itself it would come back as a copy, and
+    ``from sympy import *`` brings dozens.
+    """
+    cls = type(value)
+    if cls.__module__ in ("builtins", "__main__") or isinstance(value, type | types.FunctionType | types.ModuleType):
+        return None
+    for module in (cls.__module__.partition(".")[0], cls.__module__):
+        if _has(sys.modules.get(module), name, value):
+            return OfALibrary(module, name, value)
+    return None
+
+
+def of_any_module(name: str, value: object) -> OfALibrary | None:
+    """The same for what cannot be pickled: now every module is looked into."""
     for module in list(sys.modules.values()):
-        is_library = getattr(module, "__spec__", None) is not None and module.__name__ != "__main__"
-        if is_library and vars(module).get(name) is value:
+        if _has(module, name, value):
             return OfALibrary(module.__name__, name, value)
     return None
+
+
+def _has(module: types.ModuleType | None, name: str, value: object) -> bool:
+    return (
+        module is not None
+        and getattr(module, "__spec__", None) is not None
+        and module.__name__ != "__main__"
+        and vars(module).get(name) is value
+    )
 
 
 def import_from(module: str, name: str) -> object:
@@ -472,6 +495,7 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,

@@ -184,6 +184,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
     """
     failed: dict[str, BaseException] = {}
     shared: set[int] = set()
+    parts = [(name, value if (own := reducers.of_a_library(name, value)) is None else own) for name, value in parts]
 
     def attempt(wanted: Sequence[tuple[str, object]]) -> Stream:
         while True:
@@ -198,7 +199,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
             try:
                 return attempt(wanted)
             except _PartFailed as first:
-                stand_in = reducers.of_a_library(first.name, dict(wanted)[first.name])
+                stand_in = reducers.of_any_module(first.name, dict(wanted)[first.name])
                 if stand_in is not None:
                     parts = [(name, stand_in if name == first.name else value) for name, value in parts]
                     continue
@@ -208,7 +209,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
                     try:
                         attempt([part])
                     except _PartFailed as other:
-                        if reducers.of_a_library(*part) is None:
+                        if reducers.of_any_module(*part) is None:
                             failed[other.name] = other.error
 
 
