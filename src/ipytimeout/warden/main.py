@@ -26,7 +26,7 @@ from ipytimeout.warden.lifecycle import Action, ChildExited, CodeEnded, CodeStar
 from ipytimeout.wire import marks
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Adopt, EndBegun, Extended, Gone, Message, Stack, Start, Started, Verdict
-from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL, THREADS_SIGNAL
+from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
 #: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
 TRACKER_TIME = 0.2
@@ -230,8 +230,10 @@ class Warden:
                 self._drain(child)
                 child.stack_text = b""
                 self._signal(child, STACK_SIGNAL)
-            case Action.DUMP_THREADS:
-                self._signal(child, THREADS_SIGNAL)
+            case Action.DUMP_HARD:
+                self._drain(child)
+                if not child.stack_text:
+                    self._signal(child, HARD_STACK_SIGNAL)
             case Action.RAISE:
                 self._signal(child, DEADLINE_SIGNAL)
             case Action.INTERRUPT:
