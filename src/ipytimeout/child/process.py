@@ -60,12 +60,13 @@ def _stacks(mine: FrameType | None) -> str:
     """Write the stacks of all threads as faulthandler does, this thread's first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     stacks: dict[str, FrameType | None] = {"Stack": mine}
-    for ident, frame in sys._current_frames().items():
+    for ident, top in sys._current_frames().items():
         if ident != threading.get_ident():
-            stacks[f"Thread 0x{ident:x} [{names.get(ident, '')}]"] = frame
+            stacks[f"Thread 0x{ident:x} [{names.get(ident, '')}]"] = top
     lines = []
-    for title, frame in stacks.items():
+    for title, innermost in stacks.items():
         lines.append(f"{title} (most recent call first):")
+        frame = innermost
         for _ in range(_MOST_FRAMES):
             if frame is None:
                 break

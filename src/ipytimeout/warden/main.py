@@ -28,8 +28,9 @@ from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Adopt, EndBegun, Extended, Gone, Message, Stack, Start, Started, Verdict
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
-#: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
-TRACKER_TIME = 0.2
+#: A resource tracker of the run gets so long to remove named shared memory before it is killed too. It takes some
+#: milliseconds, but for one that has only just been started: its interpreter has yet to come up.
+TRACKER_TIME = 0.5
 #: Between two looks at a tree that is being killed, in seconds: the first, and the most it doubles to. A killed
 #: process stops running code within some 100 µs, and takes milliseconds to go away.
 SWEEP, LONGEST_SWEEP = 0.0003, 0.005
