@@ -9,6 +9,7 @@ import pytest
 
 from ipytimeout.warden.lifecycle import (
     ANSWER_TIME,
+    PATIENCE,
     REPEAT,
     STACK_TIME,
     Action,
@@ -64,6 +65,17 @@ def test_the_deadline_interrupts_again_and_again_and_then_kills() -> None:
     assert [t for t, a in log if a is Action.KILL_TREE] == [6.0]
 
 
+@pytest.mark.parametrize("grace", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize("end", [(20.0,), (1.0, Cancel(), 2.0), (1.0, Interrupt(), 2.0)])
+def test_where_killed_code_was_is_known_before_the_kill(grace: float, end: tuple[float | Event, ...]) -> None:
+    """Asked for at once, and soon the hard way."""
+    _, log = play(*end, arm=Arm(5.0, grace, 10.0, False))
+    (asked,) = [t for t, a in log if a is Action.DUMP_STACK]
+    (hard,) = [t for t, a in log if a is Action.DUMP_HARD]
+    (killed,) = [t for t, a in log if a is Action.KILL_TREE]
+    assert asked < hard < killed and hard <= asked + PATIENCE
+
+
 def test_no_grace_kills_as_soon_as_the_stack_is_written() -> None:
     _, log = play(20.0, arm=Arm(5.0, 0.0, 10.0, False))
     assert [t for t, a in log if a is Action.KILL_TREE] == [5.0 + STACK_TIME]
@@ -76,7 +88,7 @@ def test_code_that_swallows_the_deadline_and_ends_within_the_grace_period_is_tim
 
 
 def test_code_that_obeys_an_interrupt_has_no_cause() -> None:
-    run, log = play(1.0, Interrupt(), 0.5, CodeEnded())
+    run, log = play(1.0, Interrupt(), 0.05, CodeEnded())
     assert run.cause is None
     assert actions(log) == [Action.DUMP_STACK, Action.INTERRUPT, Action.JUDGE]
 
@@ -136,7 +148,11 @@ def test_extend_tells_how_long_the_code_may_run_in_all() -> None:
 
 def test_the_stack_is_told_a_moment_after_it_was_asked_for() -> None:
     run, log = play(1.0, Where(), 0.01, Where(), 2.0)
-    assert log == [(1.0, Action.DUMP_STACK), (1.0, Action.DUMP_THREADS), (1.0 + ANSWER_TIME, Action.TELL_STACK)]
+    assert log == [
+        (1.0, Action.DUMP_STACK),
+        (1.0 + ANSWER_TIME, Action.DUMP_HARD),
+        (1.0 + 2 * ANSWER_TIME, Action.TELL_STACK),
+    ]
     assert run.phase is Phase.RUNNING
 
 
@@ -289,7 +305,9 @@ def test_the_laws_hold_for_every_sequence_of_four_events(grace: float, partial: 
                 run, done = step(run, e, t)
                 log += [(t, a) for a in done]
                 if exited:
-                    sent = {Action.RAISE, Action.INTERRUPT, Action.DUMP_STACK} & {a for _, a in log[before:]}
+                    sent = {Action.RAISE, Action.INTERRUPT, Action.DUMP_STACK, Action.DUMP_HARD} & {
+                        a for _, a in log[before:]
+                    }
                     assert not sent, (events, "nothing is sent to a child that has exited")
                 exited = exited or isinstance(e, ChildExited)
             if run.cause is not None and run.cause not in causes:

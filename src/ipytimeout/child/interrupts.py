@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from ipytimeout.exceptions import DeadlineInterrupt
-from ipytimeout.wire.signals import DEADLINE_SIGNAL, THREADS_SIGNAL
+from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
 #: A loop's own lines, and ours that run it.
 _LOOP = re.compile(r"asyncio(\..*)?|selectors|ipytimeout\.child\.run")
@@ -41,7 +41,8 @@ class Interrupts:
         """Ignore both for now; done first of all, because the default of either is to kill."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(DEADLINE_SIGNAL, self._on_deadline)
-        signal.signal(THREADS_SIGNAL, signal.SIG_IGN)
+        for signum in (STACK_SIGNAL, HARD_STACK_SIGNAL):
+            signal.signal(signum, signal.SIG_IGN)
 
     def start(self) -> None:
         """From now on the code runs."""

@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from ipytimeout.wire.signals import STACK_SIGNAL, THREADS_SIGNAL
+from ipytimeout.wire.signals import HARD_STACK_SIGNAL, STACK_SIGNAL
 
 _IOLBF = 1
 _OUT_OF_THE_WAY = 900
-#: So many characters of the stacks of other threads are written: less than a pipe holds.
-_MOST_STACKS = 1 << 15
+#: So many characters of the stacks of all threads are written (less than a pipe holds), and frames of each.
+_MOST_STACKS, _MOST_FRAMES = 1 << 15, 100
 #: What it takes to render a traceback and to pickle a namespace, in bytes.
 _RESERVE = 32 << 20
 
@@ -47,30 +47,32 @@ def move_up(fd: int) -> int:
 def write_stacks_to(fd: int) -> None:
     """Let the stack be written there: on a fatal signal, and when the warden asks."""
     faulthandler.enable(file=fd, all_threads=False)
-    faulthandler.register(STACK_SIGNAL, file=fd, all_threads=False, chain=False)
-    # What follows it at once is to end a wait, and of two signals the first decides whether the wait is resumed.
-    signal.siginterrupt(STACK_SIGNAL, True)
+    faulthandler.register(HARD_STACK_SIGNAL, file=fd, all_threads=False, chain=False)
 
-    def write_threads(signum: int, frame: FrameType | None) -> None:
+    def write_stacks(signum: int, frame: FrameType | None) -> None:
         with suppress(OSError):  # the code may have closed it
-            os.write(fd, _stacks_of_other_threads()[:_MOST_STACKS].encode("utf-8", "replace"))
+            os.write(fd, _stacks(frame)[:_MOST_STACKS].encode("utf-8", "replace"))
 
-    signal.signal(THREADS_SIGNAL, write_threads)
+    signal.signal(STACK_SIGNAL, write_stacks)
 
 
-def _stacks_of_other_threads() -> str:
-    """Write as faulthandler does."""
+def _stacks(mine: FrameType | None) -> str:
+    """Write the stacks of all threads as faulthandler does, this thread's first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    lines = []
+    stacks: dict[str, FrameType | None] = {"Stack": mine}
     for ident, top in sys._current_frames().items():
         if ident != threading.get_ident():
-            lines.append(f"Thread 0x{ident:x} [{names.get(ident, '')}] (most recent call first):")
-            frame: FrameType | None = top
-            while frame is not None:
-                code = frame.f_code
-                lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
-                frame = frame.f_back
-            lines.append("")
+            stacks[f"Thread 0x{ident:x} [{names.get(ident, '')}]"] = top
+    lines = []
+    for title, innermost in stacks.items():
+        lines.append(f"{title} (most recent call first):")
+        frame = innermost
+        for _ in range(_MOST_FRAMES):
+            if frame is None:
+                break
+            lines.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}')
+            frame = frame.f_back
+        lines.append("")
     return "\n".join(lines)
 
 

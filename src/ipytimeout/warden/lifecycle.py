@@ -27,7 +27,9 @@ from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish,
 REPEAT = 0.25
 #: What a child that is killed without grace gets to write down where it is.
 STACK_TIME = 0.05
-#: What a child that runs on gets to write down where it is, when the user asks.
+#: The interpreter is waited for so long at most, and no longer than until so long before the kill.
+PATIENCE, HARD_TIME = 0.1, 0.02
+#: What a child that runs on gets to write down where it is, when the user asks; then the same again, the hard way.
 ANSWER_TIME = 0.05
 
 
@@ -43,7 +45,7 @@ class Phase(enum.Enum):
 
 class Action(enum.Enum):
     DUMP_STACK = "have the child write down where it is"
-    DUMP_THREADS = "and where its other threads are"
+    DUMP_HARD = "have it written down although the child gives its interpreter no chance to"
     RAISE = "raise DeadlineInterrupt in the code"
     INTERRUPT = "send the child SIGINT"
     TELL_STACK = "tell the host where the code is"
@@ -126,6 +128,8 @@ class Run:
     raise_at: float = inf
     #: When SENDING or RETURNING are given up.
     stall_at: float = inf
+    #: When to stop waiting for the interpreter to write down where it is, in RUNNING and ENDING.
+    hard_at: float = inf
     #: When to answer the user who asked where the code is, in RUNNING.
     answer_at: float = inf
     #: Since when the user is being asked something.
@@ -147,9 +151,9 @@ def wake(run: Run) -> float:
         case Phase.SENDING:
             return run.stall_at
         case Phase.RUNNING:
-            return min(run.kill_at, run.answer_at, inf if run.asked_at is not None else run.deadline)
+            return min(run.kill_at, run.hard_at, run.answer_at, inf if run.asked_at is not None else run.deadline)
         case Phase.ENDING:
-            return min(run.kill_at, run.raise_at)
+            return min(run.kill_at, run.hard_at, run.raise_at)
         case Phase.RETURNING:
             return min(run.stall_at, run.kill_at)
         case Phase.IDLE | Phase.KILLED | Phase.OVER:
@@ -217,9 +221,14 @@ def _begin_end(run: Run, cause: Cause, now: float) -> Step:
     grace = run.limits.grace if run.limits is not None else 0.0
     run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf)
     if grace <= 0:
-        return replace(run, kill_at=now + STACK_TIME), (Action.TELL_BEGUN, Action.DUMP_STACK)
-    run = replace(run, kill_at=min(run.kill_at, now + grace), raise_at=now + REPEAT)
+        return _to_kill(run, now + STACK_TIME, now), (Action.TELL_BEGUN, Action.DUMP_STACK)
+    run = replace(_to_kill(run, min(run.kill_at, now + grace), now), raise_at=now + REPEAT)
     return run, (Action.TELL_BEGUN, Action.DUMP_STACK, Action.RAISE)
+
+
+def _to_kill(run: Run, moment: float, now: float) -> Run:
+    """Kill the tree at this moment, and know then where it was."""
+    return replace(run, kill_at=moment, hard_at=min(moment - HARD_TIME, now + PATIENCE))
 
 
 def _ended(run: Run, now: float) -> Step:
@@ -268,7 +277,7 @@ def _where(run: Run, now: float) -> Step:
     # Not once an end is on its way: the stack that is written then is the one to be shown at the end.
     if run.phase is not Phase.RUNNING or run.kill_at != inf or run.answer_at != inf:
         return run, ()
-    return replace(run, answer_at=now + ANSWER_TIME), (Action.DUMP_STACK, Action.DUMP_THREADS)
+    return replace(run, hard_at=now + ANSWER_TIME, answer_at=now + 2 * ANSWER_TIME), (Action.DUMP_STACK,)
 
 
 def _asking(run: Run, waiting: bool, now: float) -> Run:
@@ -289,7 +298,7 @@ def _interrupt(run: Run, now: float) -> Step:
             # Not repeated: code that catches KeyboardInterrupt and ends by itself is "finished".
             grace = run.limits.grace if run.limits is not None else 0.0
             first = run.kill_at == inf
-            run = replace(run, kill_at=min(run.kill_at, now + max(grace, STACK_TIME)))
+            run = _to_kill(run, min(run.kill_at, now + max(grace, STACK_TIME)), now)
             return run, (Action.DUMP_STACK, Action.INTERRUPT) if first else (Action.INTERRUPT,)
         case Phase.IDLE | Phase.ENDING | Phase.KILLED | Phase.OVER:
             return run, ()
@@ -317,8 +326,8 @@ def _too_much_memory(run: Run, cause: Cause, now: float) -> Step:
             return _give_up(run, cause, now)
         case Phase.RUNNING:
             # A child that asks for memory is in the system's hands for long, and writes nothing down meanwhile.
-            kill_at = min(run.kill_at, now + STACK_TIME)
-            run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf, kill_at=kill_at)
+            run = replace(run, phase=Phase.ENDING, cause=cause, answer_at=inf)
+            run = _to_kill(run, min(run.kill_at, now + STACK_TIME), now)
             return run, (Action.TELL_BEGUN, Action.DUMP_STACK)
         case Phase.ENDING if run.cause is cause:
             return run, ()
@@ -339,12 +348,16 @@ def _tick(run: Run, now: float) -> Step:
         case Phase.RUNNING:
             if run.asked_at is None and now >= run.deadline:
                 return _begin_end(run, Cause.TIMED_OUT, now)
+            if now >= run.hard_at:
+                return replace(run, hard_at=inf), (Action.DUMP_HARD,)
             if now >= run.answer_at:
                 return replace(run, answer_at=inf), (Action.TELL_STACK,)
             return _give_up(run, Cause.INTERRUPTED, now)
         case Phase.ENDING:
             if now >= run.kill_at:
                 return _give_up(run, Cause.TIMED_OUT, now)
+            if now >= run.hard_at:
+                return replace(run, hard_at=inf), (Action.DUMP_HARD,)
             return replace(run, raise_at=now + REPEAT), (Action.RAISE,)
         case Phase.RETURNING:
             return _give_up(run, Cause.STALLED, now)

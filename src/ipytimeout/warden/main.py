@@ -50,10 +50,11 @@ from ipytimeout.wire.messages import (
     Usage,
     Verdict,
 )
-from ipytimeout.wire.signals import DEADLINE_SIGNAL, STACK_SIGNAL, THREADS_SIGNAL
+from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
-#: A resource tracker of the run gets so long to remove named shared memory before it is killed too.
-TRACKER_TIME = 0.2
+#: A resource tracker of the run gets so long to remove named shared memory before it is killed too. It takes some
+#: milliseconds, but for one that has only just been started: its interpreter has yet to come up.
+TRACKER_TIME = 0.5
 #: Between two looks at a tree that is being killed, in seconds: the first, and the most it doubles to. A killed
 #: process stops running code within some 100 µs, and takes milliseconds to go away.
 SWEEP, LONGEST_SWEEP = 0.0003, 0.005
@@ -319,8 +320,10 @@ class Warden:
                 self._drain(child)
                 child.stack_text = b""
                 self._signal(child, STACK_SIGNAL)
-            case Action.DUMP_THREADS:
-                self._signal(child, THREADS_SIGNAL)
+            case Action.DUMP_HARD:
+                self._drain(child)
+                if not child.stack_text:
+                    self._signal(child, HARD_STACK_SIGNAL)
             case Action.RAISE:
                 self._signal(child, DEADLINE_SIGNAL)
             case Action.INTERRUPT:

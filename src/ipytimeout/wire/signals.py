@@ -14,17 +14,18 @@ import signal
 
 #: Raises ``DeadlineInterrupt`` in the child's main thread.
 DEADLINE_SIGNAL: int
-#: Makes the child's ``faulthandler`` write the stack of its main thread, from wherever it is.
+#: Makes the child's interpreter write the stacks of its threads, where it gets to run.
 STACK_SIGNAL: int
-#: Makes the child's interpreter write the stacks of the other threads, where it gets to run. Not faulthandler's
-#: business: from a signal handler it may meet a thread that just begins or ends, and crash (one in 2,000).
-THREADS_SIGNAL: int
+#: Makes the child's ``faulthandler`` write the stack of its main thread, from wherever it is. Only for code that
+#: gives the interpreter no chance, or is killed next: faulthandler reads frames in the middle of their making, and may
+#: crash (one in 2,000 where threads begin and end, one in 25 in a destructor of CPython 3.13.0).
+HARD_STACK_SIGNAL: int
 
 if hasattr(signal, "SIGRTMAX"):
     DEADLINE_SIGNAL = int(signal.SIGRTMAX) - 5
     STACK_SIGNAL = int(signal.SIGRTMAX) - 6
-    THREADS_SIGNAL = int(signal.SIGRTMAX) - 4
+    HARD_STACK_SIGNAL = int(signal.SIGRTMAX) - 4
 else:
     DEADLINE_SIGNAL = int(signal.SIGUSR2)
     STACK_SIGNAL = int(signal.SIGUSR1)
-    THREADS_SIGNAL = int(signal.SIGURG)  # which is ignored where nobody wants it
+    HARD_STACK_SIGNAL = int(signal.SIGURG)  # which is ignored where nobody wants it
