@@ -9,6 +9,7 @@ import pytest
 
 from ipytimeout.warden.lifecycle import (
     ANSWER_TIME,
+    HARD_TIME,
     PATIENCE,
     REPEAT,
     STACK_TIME,
@@ -231,7 +232,8 @@ def test_a_run_that_uses_too_much_memory_is_killed_without_an_interrupt_once_its
     assert log == [
         (1.0, Action.TELL_BEGUN),
         (1.0, Action.DUMP_STACK),
-        *[(1.0 + ANSWER_TIME, a) for a in (Action.TELL_BEGUN, Action.KILL_TREE, Action.JUDGE)],
+        (1.0 + STACK_TIME - HARD_TIME, Action.DUMP_HARD),
+        *[(1.0 + STACK_TIME, a) for a in (Action.TELL_BEGUN, Action.KILL_TREE, Action.JUDGE)],
     ]
 
 
