@@ -262,7 +262,7 @@ def test_code_may_go_on_after_such_an_error(child: LiveChild) -> None:
 
 def test_only_kept_names_are_sent(child: LiveChild) -> None:
     """What is not wanted is not pickled either."""
-    child.run(IMPORTS + "checkpoint(a=1, b=(x for x in ()))\ncheckpoint(c=3)", keep=["a", "x"])
+    child.run(IMPORTS + "g = (y for y in [1]); next(g)\ncheckpoint(a=1, b=g)\ncheckpoint(c=3)", keep=["a", "x"])
     assert [message.names for message in child.seen.of(Checkpoint)] == [["a"]]
 
 

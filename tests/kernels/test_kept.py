@@ -125,7 +125,7 @@ def test_then_its_checkpoints_are_kept(notebook: Kernel) -> None:
 
 def test_what_a_partial_cell_had_done_counts_more_than_its_checkpoints(notebook: Kernel) -> None:
     """But for what cannot come back: that does as it was last safe, and this is said."""
-    code = "a = [1]; b = [1]; checkpoint(a=a, b=b); a.append(2); b.append(iter(int, 1)); b.append(x for x in ())"
+    code = "a = [1]; b = [1]; checkpoint(a=a, b=b); a.append(2); b.append(x for x in [1]); next(b[-1])"
     result = ended(
         notebook, f"%%timeout -p 0.5\n{code}\nwhile True: pass", "what it had done was kept, and of its checkpoints b"
     )
@@ -252,7 +252,7 @@ def test_a_cell_that_ends_by_itself_needs_no_checkpoints(notebook: Kernel) -> No
 
 
 def test_what_such_a_cell_has_to_leave_behind_comes_back_as_it_was_last_safe(notebook: Kernel) -> None:
-    result = notebook.run("%%timeout 60\na = [1]; c = 5; checkpoint(a=a, b=2); a.append(x for x in ())")
+    result = notebook.run("%%timeout 60\na = [1]; c = 5; checkpoint(a=a, b=2); a.append(x for x in [1]); next(a[-1])")
     assert result.status == "ok"
     assert "left behind: a (" in result.text and "its checkpoint was kept instead" in result.text
     assert value(notebook, "a, c, 'b' in globals()") == "[1] 5 False"
