@@ -305,6 +305,9 @@ class Walk:
         """Write a state for ``__setstate__``: attributes in a fixed order, for theirs is no part of the value."""
         if type(state) is tuple and len(state) == 2:
             return f"({self.state(state[0], depth)},{self.state(state[1], depth)})"
+        if type(state) is dict and "_invalid" in state and "_parents" in state:
+            # A transform of matplotlib, and whether what it has computed is still right: it computes it again.
+            state = {key: value for key, value in state.items() if key != "_invalid"}
         if type(state) is dict and all(type(key) is str for key in state):
             return f"({self.pairs(dict(sorted(state.items())), depth)})"
         return self.text(state, depth)

@@ -168,3 +168,9 @@ def test_an_instance_of_a_library_is_not_copied_when_the_library_has_it(names: d
     names.update(BasicContext=decimal.BasicContext, context=decimal.BasicContext)
     loaded = load(dump_namespace(names, ["BasicContext"]), {})
     assert loaded.values["BasicContext"] is decimal.BasicContext
+
+
+def test_an_instance_of_a_class_without_a_module_travels(names: dict[str, Any]) -> None:
+    """As sympy's undefined functions have none."""
+    exec("class Plain: pass\nx = Plain()\nPlain.__module__ = None", names)
+    assert dump_namespace(names, ["x", "Plain"]).refused == {}

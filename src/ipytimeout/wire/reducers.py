@@ -323,7 +323,10 @@ def of_a_library(name: str, value: object) -> OfALibrary | None:
     ``from sympy import *`` brings dozens.
     """
     cls = type(value)
-    if cls.__module__ in ("builtins", "__main__") or isinstance(value, type | types.FunctionType | types.ModuleType):
+    # That of a class made by a call, as sympy's functions are, may be None.
+    if cls.__module__ in ("builtins", "__main__", None) or isinstance(
+        value, type | types.FunctionType | types.ModuleType
+    ):
         return None
     for module in (cls.__module__.partition(".")[0], cls.__module__):
         if _has(sys.modules.get(module), name, value):
