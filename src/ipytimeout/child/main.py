@@ -40,7 +40,7 @@ from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters import load as load_adapters
-from ipytimeout.wire.adapters.packing import as_names, unpack
+from ipytimeout.wire.adapters.packing import Packed, as_names, unpack
 from ipytimeout.wire.messages import (
     Call,
     Changes,
@@ -147,7 +147,8 @@ class Child:
             return  # a run is waiting already
         with self.quietly():
             apply_state(read_state())
-            self._adapters.write(difference(self._adapters.read(), self._adapters.read()))
+            items = self._adapters.read()
+            self._adapters.write(difference(items, unpack(Packed().pack(items))))
             namespace = sys.modules["__main__"].__dict__
             loaded = load_namespace(dump_namespace({}, (), {RESULT: None}).buffers, namespace)
             watch = Watch(namespace, loaded.table, loaded.values)
