@@ -97,7 +97,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
     default
         Returned at the deadline instead of raising ``DeadlineExceeded``.
     start
-        How the child is had: ``"auto"`` or ``"spawn"``.
+        How the child is had: ``"auto"``, ``"warm"`` or ``"spawn"``.
     partial
         Only False: a function has no value before it ends. What it has given to ``checkpoint`` is in
         ``error.checkpoints`` of the ``RunError`` that is raised.

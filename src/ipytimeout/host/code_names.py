@@ -11,18 +11,16 @@ mention (``globals()``, ``eval``, ``%who`` …) is called *dynamic*.
 from __future__ import annotations
 
 import ast
-import contextlib
 import dis
 import inspect
 import re
 import types
 import unicodedata
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ipytimeout.host.look import words
+from ipytimeout.wire.streams import warnings_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,8 @@ _REACH_TEXT = re.compile(
 )
 
 _NAMES = "<names of a cell>"
+#: The warnings of our own compilation: those of other threads pass.
+_OURS = re.compile(re.escape(_NAMES))
 
 
 def names_of_code(code: str, transform: Callable[[str], str]) -> CodeNames:
@@ -75,31 +75,11 @@ def names_of_code(code: str, transform: Callable[[str], str]) -> CodeNames:
     A cell that is no Python mentions nothing: the child shows its error, as natively.
     """
     try:
-        with _no_warnings():
+        with warnings_held(_OURS):  # the child gives them
             compiled = compile(transform(code), _NAMES, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except Exception:  # a transformer of the user may raise anything
         return CodeNames(frozenset(), dynamic=False)
     return read_code(compiled)
-
-
-@contextlib.contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Mute the warnings of our own compilation; the child's gives them.
-
-    ``warnings.catch_warnings`` would make every warning that was to be shown once be shown again. This filter is for
-    our file name only, so that other threads' warnings pass, and it is removed by identity: the user may have made an
-    equal one.
-    """
-    ours = ("ignore", None, Warning, re.compile(re.escape(_NAMES)), 0)
-    filters: list[Any] = warnings.filters  # type: ignore[assignment]  # declared as a Sequence
-    filters.insert(0, ours)
-    try:
-        yield
-    finally:
-        for index, entry in enumerate(filters):
-            if entry is ours:
-                del filters[index]
-                break
 
 
 def read_code(code: types.CodeType, docstring: str | None = None) -> CodeNames:

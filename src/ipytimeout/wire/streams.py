@@ -12,6 +12,7 @@ import gc
 import io
 import itertools
 import pickle
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -132,12 +133,13 @@ def collector_paused() -> Iterator[None]:
 
 
 @contextmanager
-def warnings_held() -> Iterator[None]:
+def warnings_held(module: re.Pattern[str] | None = None) -> Iterator[None]:
     """Pickle without a word: which protocol an object uses is no concern of the user.
 
-    ``warnings.catch_warnings`` would make every warning that was to be shown once be shown again.
+    ``module``: hold the warnings of modules with such a name only. ``warnings.catch_warnings`` would make every warning
+    that was to be shown once be shown again.
     """
-    ours = ("ignore", None, Warning, None, 0)
+    ours = ("ignore", None, Warning, module, 0)
     filters: list[Any] = warnings.filters  # type: ignore[assignment]  # declared as a Sequence
     filters.insert(0, ours)
     try:
