@@ -45,6 +45,7 @@ from ipytimeout.wire.messages import (
     EndBegun,
     Extended,
     Gone,
+    Listen,
     Message,
     Stack,
     Start,
@@ -97,12 +98,24 @@ class Child:
         return self.stack_text[-_TOLD_STACK:].decode("utf-8", "replace")
 
 
+@dataclass(slots=True, eq=False)
+class Asker:
+    """Who asks for children: the host, and its templates."""
+
+    socket: socket.socket
+    decoder: Decoder = field(default_factory=Decoder)
+    descriptors: list[int] = field(default_factory=list)
+
+    def take(self, count: int) -> list[int]:
+        """Take the descriptors of a message, which come no later than it."""
+        mine, self.descriptors = self.descriptors[:count], self.descriptors[count:]
+        return mine
+
+
 class Warden:
     def __init__(self, host: socket.socket, host_pid: int, reserve: limits.Reserve | None = None) -> None:
-        self.host = host
+        self.host = Asker(host)
         self.reserve = reserve or limits.Reserve()
-        self.decoder = Decoder()
-        self.descriptors: list[int] = []
         self.children: list[Child] = []
         #: How orphans ended that no run is known for: one of them may be adopted when it is already dead.
         self.strangers: dict[int, int] = {}
@@ -115,7 +128,7 @@ class Warden:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(wakeup_read, selectors.EVENT_READ, self._reap)
         self.wakeup = wakeup_read
-        self.selector.register(host, selectors.EVENT_READ, self._host_said)
+        self._listen(self.host)
         if hasattr(os, "pidfd_open"):
             # A forked worker of the notebook may hold the host's end of our socket open after its death.
             try:
@@ -151,26 +164,28 @@ class Warden:
     def _host_died(self) -> None:
         self.leaving = True
 
-    def _host_said(self) -> None:
+    def _listen(self, asker: Asker) -> None:
+        self.selector.register(asker.socket, selectors.EVENT_READ, lambda: self._asked(asker))
+
+    def _asked(self, asker: Asker) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.host, 1 << 16, 64)
+            data, descriptors, _, _ = socket.recv_fds(asker.socket, 1 << 16, 64)
         except OSError:
             data, descriptors = b"", []
         if not data:
-            self.leaving = True
-            self.selector.unregister(self.host)
+            self.leaving = self.leaving or asker is self.host
+            self.selector.unregister(asker.socket)
+            asker.socket.close()
             return
-        self.descriptors += descriptors
-        for message in self.decoder.feed(data):
+        asker.descriptors += descriptors
+        for message in asker.decoder.feed(data):
             match message:
                 case Start():
-                    self._start(message, *self._take_descriptors(5))
+                    self._start(message, *asker.take(5))
                 case Adopt(pid):
-                    self._adopt(pid, *self._take_descriptors(3))
-
-    def _take_descriptors(self, count: int) -> list[int]:
-        mine, self.descriptors = self.descriptors[:count], self.descriptors[count:]
-        return mine
+                    self._adopt(pid, *asker.take(3))
+                case Listen():
+                    self._listen(Asker(socket.socket(fileno=asker.take(1)[0])))
 
     def _control_said(self, child: Child) -> None:
         try:
