@@ -194,6 +194,8 @@ class RunOptions:
     memory: int | Share | None = None
     #: Whether what the code had done comes back at the deadline and on Cancel too.
     partial: bool = False
+    #: For a function: whether it changes its caller's arguments and globals, as a cell does.
+    commit: bool = False
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -211,7 +213,7 @@ class RunOptions:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
         put("start", parse_start(self.start))
-        for flag in ("discard", "quiet", "partial"):
+        for flag in ("discard", "quiet", "partial", "commit"):
             if not isinstance(getattr(self, flag), bool):
                 raise OptionError(f"{flag} is True or False, not {_shown(getattr(self, flag))}")
         if self.discard and self.keep is not None:

@@ -76,6 +76,10 @@ def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
     child.live()
 
 
+#: What a module has before anybody has put anything into it.
+_OF_EVERY_MODULE = frozenset({*vars(types.ModuleType("")), "__builtins__"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Before:
     """What the process was like before the code ran."""
@@ -192,13 +196,12 @@ class Child:
             self.shell.refused = job.refused
             self.shell.adopt_history(values, job.execution_count)
         unset = self._adopt_settings(job, loaded, namespace)
-        watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None
+        watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) or job.commit else None
         before = _Before(read_state(), self._adapters.read(), frozenset(sys.modules))
         clock, reporter = CodeClock(self.channel, job.timeout), Reporter(self.channel)
         checkpoints = None
         if not job.discard:
-            keep = job.keep if isinstance(job, Execute) else None
-            checkpoints = Checkpoints(self.channel, self.interrupts, loaded.table, watch, keep)
+            checkpoints = Checkpoints(self.channel, self.interrupts, loaded.table, watch, job.keep)
 
         enter(Inside(clock, reporter, checkpoints))
         ended = self._run(job, loaded, clock)
@@ -284,17 +287,17 @@ class Child:
         """Pickle what the code has changed, where it is wanted."""
         if job.discard:
             return Collected([], {})
-        if self.interrupts.deadline_came and not (isinstance(job, Execute) and job.partial):
+        if self.interrupts.deadline_came and not job.partial:
             return Collected([], {})  # the run is timed out, however the code took it
         result = ended.value if ended.has_value else MISSING
         try:
-            if watch is None or isinstance(job, Call):
+            if watch is None:
                 return _collect_call(loaded, result, ended.exception, resend)
-            assert self.shell is not None
-            self._adapters.learn(job.code, self.shell.transform_cell, sys.modules["__main__"].__dict__)
+            if isinstance(job, Execute) and self.shell is not None:
+                self._adapters.learn(job.code, self.shell.transform_cell, sys.modules["__main__"].__dict__)
             return watch.collect(
                 keep=job.keep,
-                hidden=self.shell.bookkeeping(),
+                hidden=self.shell.bookkeeping() if self.shell is not None else _OF_EVERY_MODULE,
                 result=result,
                 exception=ended.exception,
                 without=resend.without,

@@ -16,7 +16,7 @@ from math import inf
 from typing import Any, NamedTuple, TypeVar
 
 from ipytimeout.host import where
-from ipytimeout.host.run import PreparedCall, current_shell, value_of
+from ipytimeout.host.run import PreparedCall, current_shell
 from ipytimeout.host.settle import cell_numbers
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import RunState
@@ -195,7 +195,7 @@ def _work(call: PreparedCall, handle: _Handle, reference: weakref.ref[Job[Any]])
         with handle:
             ended = call.run(handle)
         handle.outcome = ended.outcome
-        value = value_of(ended)
+        value = call.value_of(ended)
     except BaseException as raised:
         error = raised
     job = reference()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import pickle
 import re
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ipytimeout.exceptions import RunError
+from ipytimeout.exceptions import DeadlineExceeded, RunError
 from ipytimeout.host import endings, process_state
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
@@ -39,6 +40,7 @@ from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
 from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
+from ipytimeout.outcomes import Ending
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
@@ -60,6 +62,8 @@ _OF_MAGICS = {
 }
 
 
+#: What a call gives at its deadline: a value, or it raises something else.
+AtDeadline: TypeAlias = Callable[[DeadlineExceeded], Any]
 #: What goes to the child.
 Sent: TypeAlias = "tuple[Dump, Execute | Call]"
 
@@ -128,23 +132,34 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             hook.fill_exec_result(value)
         view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
     if ended.left_behind:
-        shell.display_pub.publish(as_bundle(left_behind_line(ended.left_behind)))
+        _tell_left_behind(shell, ended.left_behind)
     if ended.error is not None:
         raise ended.error
     return value if statement else None
 
 
 def run_call(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: RunOptions,
+    at_deadline: AtDeadline | None = None,
 ) -> Any:
-    """Call a function in a child; return its value or raise what it raised. Nothing of the caller is changed."""
+    """Call a function in a child; return its value or raise what it raised.
+
+    Nothing of the caller is changed, unless the options say so.
+    """
     __tracebackhide__ = True
-    call = PreparedCall.of(function, args, kwargs, options)
+    call = PreparedCall.of(function, args, kwargs, options, at_deadline)
     with view_of_call(call.shell, cell_numbers(call.shell), quiet=options.quiet) as view:
         ended = call.run(view)
+        if options.commit:
+            _take_back(call.shell, ended)
         if ended.error is not None:
             view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
-    return value_of(ended)
+    if options.commit and ended.left_behind:
+        _tell_left_behind(call.shell, ended.left_behind)
+    return call.value_of(ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +170,16 @@ class PreparedCall:
     options: RunOptions
     shell: InteractiveShell | None
     sent: Sent
+    at_deadline: AtDeadline | None = None
 
     @classmethod
     def of(
-        cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions
+        cls,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        options: RunOptions,
+        at_deadline: AtDeadline | None = None,
     ) -> PreparedCall:
         """Prepare a call, in the caller's thread."""
         shell = current_shell()
@@ -166,7 +187,17 @@ class PreparedCall:
         state = read_state()
 
         def message(dump: Dump, refused: dict[str, str]) -> Call:
-            return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
+            return Call(
+                state=state,
+                sources=cell_sources(shell),
+                refused=refused,
+                discard=options.discard,
+                buffers=dump.buffers,
+                timeout=options.timeout,
+                commit=options.commit,
+                keep=None if options.keep is None else list(options.keep),
+                partial=options.partial,
+            )
 
         beside = process_state.to_send()
         needed = needed_by_call(
@@ -179,22 +210,28 @@ class PreparedCall:
             beside=beside.values(),
         )
         work = Work(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))})
-        return cls(work, options, shell, _dumped(work, {}))
+        return cls(work, options, shell, _dumped(work, {}), at_deadline)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
         return _run(self.work, self.sent, self.options, self.shell, view)
 
-
-def value_of(ended: Ended) -> Any:
-    """Return what a call returned, or raise what ended it."""
-    __tracebackhide__ = True
-    if ended.error is not None:
-        raise ended.error
-    if ended.commit is None or not ended.commit.has_result:
-        reason = next(iter(ended.left_behind.values()), "the child sent no result")
-        raise pickle.PicklingError(f"the function ended, but its result cannot be brought back: {reason}")
-    return ended.commit.result
+    def value_of(self, ended: Ended) -> Any:
+        """Return what the call returned, or raise what ended it; None where nothing was to come back."""
+        __tracebackhide__ = True
+        if ended.error is not None:
+            # Not by its class: that may be the error of a run inside this one.
+            if ended.outcome.ending is Ending.TIMED_OUT and self.at_deadline is not None:
+                assert isinstance(ended.error, DeadlineExceeded)
+                return self.at_deadline(ended.error)
+            raise ended.error
+        if self.options.discard:
+            return None
+        if ended.commit is None or not ended.commit.has_result:
+            reasons = ended.left_behind
+            reason = reasons.get("the result", next(iter(reasons.values()), "the child sent no result"))
+            raise pickle.PicklingError(f"the function ended, but its result cannot be brought back: {reason}")
+        return ended.commit.result
 
 
 def _dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
@@ -301,7 +338,16 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
     return None, without
 
 
-def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
+def _tell_left_behind(shell: InteractiveShell | None, left_behind: Mapping[str, str]) -> None:
+    """Name what could not come back: in the notebook, or in the log of a program."""
+    line = left_behind_line(left_behind)
+    if shell is not None:
+        shell.display_pub.publish(as_bundle(line))
+    else:
+        logging.getLogger("ipytimeout").warning("%s", line)
+
+
+def _take_back(shell: InteractiveShell | None, ended: Ended) -> Any:
     """Put in place what the run left, and return its value."""
     if ended.commit is None:
         return None
