@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ipytimeout.child.main import Child
+from ipytimeout.child.streams import silenced
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.messages import Fork, Forked, Message, Preload, Settle
 from ipytimeout.wire.state import apply_state, read_state
@@ -76,7 +77,7 @@ class Template:
             case Preload(modules, environ, sys_path):
                 state = read_state()
                 apply_state(type(state)(state.cwd, environ, sys_path))
-                with self._child.quietly():
+                with silenced(self._child.channel):
                     for name in modules:
                         self._import(name)
                 self._warm_up()
@@ -103,7 +104,7 @@ class Template:
 
     def _warm_up(self) -> None:
         """Pay for the first use of a library once, in its own code only; then keep the collector off what is here."""
-        with self._child.quietly():
+        with silenced(self._child.channel):
             for name, use in _FIRST_USES.items():
                 if name in sys.modules and name not in self._used and not self._unclean:
                     self._used.add(name)
