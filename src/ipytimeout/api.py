@@ -218,7 +218,8 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         from ipytimeout.host.job import start
         from ipytimeout.host.run import PreparedCall
 
-        call = PreparedCall.of(function, args, kwargs, self._options_for(args, kwargs), self._at_deadline)
+        options = self._options_for(args, kwargs)
+        call = PreparedCall.of(function, args, kwargs, options, self._at_deadline, meanwhile=True)
         return start(call, getattr(function, "__name__", "a call"))
 
     @overload
@@ -333,7 +334,7 @@ def submit(timeout: Duration, function: Callable[..., Any], /, *args: Any, **kwa
 
 
 def jobs() -> list[Job[Any]]:
-    """Return the jobs of this process that have not ended."""
+    """Return the jobs of this process that have not ended; in a notebook they are shown with their buttons."""
     from ipytimeout.host.job import live_jobs
 
     return live_jobs()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import decimal
 import difflib
 import enum
+import keyword
 import math
 import numbers
 import re
@@ -243,6 +244,8 @@ class ParsedLine:
     quiet: bool = False
     memory: str | None = None
     partial: bool = False
+    #: The name that the job gets; None: not in the background.
+    background: str | None = None
     help: bool = False
 
     def options(
@@ -291,8 +294,10 @@ _VALUES = {
     "--keep": "keep",
     "--with": "with_names",
     "--start": "start",
+    "-b": "background",
+    "--background": "background",
 }
-_LATER = {"-b": "--background", "--max-output": "--max-output"}
+_LATER = {"--max-output": "--max-output"}
 _LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
@@ -411,6 +416,10 @@ def _typed(field: str, value: str, option: str) -> object:
             return parse_names(value, option=option, all_allowed=True)
         case "start":
             return parse_start(value)
+        case "background":
+            if not value.isidentifier() or keyword.iskeyword(value):
+                raise OptionError(f"{option} takes the name of a variable for the job, not {_shown(value)}")
+            return value
         case _:
             return value
 

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.wire.adapters import Adapters, Delta, found_elsewhere, load
+from ipytimeout.wire.adapters import Adapters, Delta, Items, found_elsewhere, load
 from ipytimeout.wire.adapters.packing import Packed
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def learn_earlier_cells(shell: InteractiveShell) -> None:
 def to_send() -> dict[str, Any]:
     """Return what is set, under pseudo-names, to go beside the names of the notebook."""
     return _packed.pack(_adapters().read())
+
+
+def items() -> Items:
+    """Return what is set here now."""
+    return _adapters().read()
 
 
 def take_back(delta: Delta) -> dict[str, str]:

@@ -79,7 +79,7 @@ def view_of_cell(shell: InteractiveShell, numbers: Mapping[str, int], *, quiet: 
     if quiet:
         return SilentView()
     kernel: Any = getattr(shell, "kernel", None)
-    if kernel is not None and _has_panel(kernel):
+    if kernel is not None and has_panel(kernel):
         from ipytimeout.host.view.panel import PanelView
 
         return PanelView(shell, numbers, holds_place=True)
@@ -95,7 +95,7 @@ def view_of_call(shell: InteractiveShell | None, numbers: Mapping[str, int], *, 
     if quiet:
         return SilentView()
     kernel: Any = getattr(shell, "kernel", None)
-    if shell is not None and kernel is not None and _has_panel(kernel):
+    if shell is not None and kernel is not None and has_panel(kernel):
         from ipytimeout.host.view.panel import PanelView
 
         return PanelView(shell, numbers, holds_place=False)
@@ -106,7 +106,7 @@ def view_of_call(shell: InteractiveShell | None, numbers: Mapping[str, int], *, 
     return SilentView()
 
 
-def _has_panel(kernel: Any) -> bool:
+def has_panel(kernel: Any) -> bool:
     """Tell whether somebody is there who draws widgets, and whether this thread may ask for it."""
     from ipytimeout.host.pump import is_shell_thread
 
