@@ -222,6 +222,15 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         call = PreparedCall.of(function, args, kwargs, options, self._at_deadline, meanwhile=True)
         return start(call, getattr(function, "__name__", "a call"))
 
+    def _submit_item(self, function: Callable[..., Any], item: Any) -> Job[Any]:
+        """Submit one call of a map: nobody looks at its job."""
+        from ipytimeout.host.job import start
+        from ipytimeout.host.run import PreparedCall
+
+        options = self._options_for((item,), {})
+        call = PreparedCall.of(function, (item,), {}, options, self._at_deadline, meanwhile=True)
+        return start(call, "an item", quiet=True)
+
     @overload
     async def arun(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
@@ -274,8 +283,8 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
     ) -> Iterator[R | BaseException]:
         from ipytimeout.host.mapping import run_all
 
-        submit: Any = self.submit
-        for job in run_all(lambda item: submit(function, item), items, workers, ordered=ordered):
+        submit: Any = self._submit_item
+        for job in run_all(lambda item: submit(function, item), items, workers, ordered=ordered, options=self._options):
             error = job.exception()
             if error is None:
                 yield job.result()

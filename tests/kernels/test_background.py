@@ -258,6 +258,31 @@ def test_what_a_function_changes_is_put_in_place_between_cells(page: Page) -> No
     assert page.run("print(rows)") == "[1]\n"
 
 
+def test_a_map_has_one_panel_with_a_tally_and_a_cancel_button(front: Front) -> None:
+    """It leaves nothing on the page, and no widget; after Cancel nothing more is begun."""
+    cell = front.execute(
+        "from ipytimeout import timeout\nimport time\ndef f(i):\n    if i == 1: 1 / 0\n    if i > 2: time.sleep(60)\n    return i\n"
+        "found = list(timeout(600).map(f, range(1000), workers=2))\nprint([type(v).__name__ for v in found])"
+    )
+
+    def said() -> str:
+        states = [
+            m["content"]["data"].get("state", {}) for m in front.iopub if m["msg_type"] in ("comm_open", "comm_msg")
+        ]
+        return " ".join(str(state.get("value", "")) for state in states)
+
+    front.read(lambda: "2 done, 1 failed, 997 left" in said())
+    front.click("Cancel")
+    assert front.reply(cell)["status"] == "ok"
+    front.read(lambda: bool(front.of(cell, "stream")))
+    assert (
+        front.of(cell, "stream")[0]["text"] == "['int', 'ZeroDivisionError', 'int', 'RunCancelled', 'RunCancelled']\n"
+    )
+    assert front.line(cell) == ""
+    opened = {m["content"]["comm_id"] for m in front.iopub if m["msg_type"] == "comm_open"}
+    assert opened == {m["content"]["comm_id"] for m in front.iopub if m["msg_type"] == "comm_close"}
+
+
 def test_a_restart_ends_it(own_kernel: Kernel, tmp_path: Path) -> None:
     own_kernel.run(
         f"%%timeout -b job inf\nimport os\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nwhile True: pass"

@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import os
 import pickle
 import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from math import inf
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+import ipytimeout
+from ipytimeout.exceptions import RunError
 from ipytimeout.host import landing, where
 from ipytimeout.host.cell_relay import CellRelay
 from ipytimeout.host.conclude import Ended
@@ -39,6 +44,7 @@ T = TypeVar("T")
 #: What a child that does not answer is waited for, in seconds, when its stack is asked for.
 _ANSWER = 1.0
 _numbers = itertools.count()
+_PACKAGE = str(Path(ipytimeout.__file__).parent) + os.sep
 
 
 class Usage(NamedTuple):
@@ -322,8 +328,18 @@ def _work(task: Task, handle: Handle, reference: weakref.ref[Job[Any]], errors: 
         handle.has_ended("■ cancelled before it began")
         return
     del job
-    value: Any = None
-    error: BaseException | None = None
+    value, error = _run(task, handle, errors)
+    job = reference()
+    if job is None:
+        return
+    if error is None:
+        job.set_result(value)
+    else:
+        job.set_exception(error)
+
+
+def _run(task: Task, handle: Handle, errors: Relay | None) -> tuple[Any, BaseException | None]:
+    """Return the value of a task, or what ended it."""
     line = ""
     try:
         with handle:
@@ -334,17 +350,21 @@ def _work(task: Task, handle: Handle, reference: weakref.ref[Job[Any]], errors: 
             _land(task, ended, handle)
         value = task.value_of(ended)
     except BaseException as raised:
-        error = raised
+        error = raised.with_traceback(_below_ours(raised))
         if errors is not None and (handle.outcome is None or handle.outcome.ending is not Ending.RAISED):
             errors.show(_shown(error))  # the child has not
-    handle.has_ended(line or f"✗ {type(error).__name__}: {error}")
-    job = reference()
-    if job is None:
-        return
-    if error is None:
-        job.set_result(value)
-    else:
-        job.set_exception(error)
+        handle.has_ended(line or f"✗ {type(error).__name__}: {error}")
+        return None, error
+    handle.has_ended(line)
+    return value, None
+
+
+def _below_ours(error: BaseException) -> TracebackType | None:
+    """Return where the code was, without our frames above it, which hold the arguments of the call."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        entry = entry.tb_next
+    return error.__traceback__ if entry is None and not isinstance(error, RunError) else entry
 
 
 def _land(task: Task, ended: Ended, handle: Handle) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import AbstractContextManager
 from typing import Protocol, assert_never
 
 from ipytimeout.host.launch.child import Child
@@ -22,6 +23,9 @@ class Launcher(Protocol):
 
     def prepare_during_run(self, settle: Settle) -> None:
         """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``."""
 
     def take(self, settle: Settle) -> Child:
         """Return a child that settles like this process and has run nothing. Called once for each run."""
@@ -43,6 +47,9 @@ class AutoLauncher:
 
     def prepare_during_run(self, settle: Settle) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle)
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        return (self._spawn if self._use_spawn else self._warm).ahead(count)
 
     def take(self, settle: Settle) -> Child:
         note = ""

@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
@@ -39,6 +39,10 @@ class SpawnLauncher:
     def prepare_during_run(self, settle: Settle) -> None:
         """A fresh interpreter takes as long as its imports: begin now."""
         self.prepare(settle)
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        """One spare is enough here: to start more at once would take the processors from the runs."""
+        return nullcontext()
 
     def take(self, settle: Settle) -> Child:
         """Return a child that has been sent ``settle``, or one like it, and that nobody else has used."""

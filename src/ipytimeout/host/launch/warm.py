@@ -11,6 +11,7 @@ import dataclasses
 import os
 import socket
 import threading
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -49,8 +50,10 @@ class WarmLauncher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.template: Template | None = None
-        #: A child that has been asked for ahead of time, and how many modules the template had been sent then.
-        self._spare: tuple[Request, int] | None = None
+        #: Children that have been asked for ahead of time, and how many modules the template had been sent then.
+        self._spares: deque[tuple[Request, int]] = deque()
+        #: How many of them there are to be: the most that anybody wants.
+        self._wanted: Counter[int] = Counter()
         self.unusable = ""
         #: Whether a run has already waited for this template in vain.
         self._late = False
@@ -64,6 +67,22 @@ class WarmLauncher:
 
     def prepare_during_run(self, settle: Settle) -> None:
         """Nothing: a fork takes milliseconds, which the run that has just begun would miss."""
+
+    @contextmanager
+    def ahead(self, count: int) -> Iterator[None]:
+        """Keep so many spares while many runs follow each other: the template forks while they run."""
+        self._wanted[count] += 1
+        try:
+            yield
+        finally:
+            self._wanted[count] -= 1
+            with self._lock:
+                while len(self._spares) > self._count:
+                    self._spares.pop()[0].abandon()
+
+    @property
+    def _count(self) -> int:
+        return max((count for count, times in self._wanted.items() if times), default=1)
 
     def take(self, settle: Settle) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
@@ -93,21 +112,22 @@ class WarmLauncher:
 
     def _fetch(self, settle: Settle) -> Child:
         self._ready(settle)
-        assert self.template is not None and self._spare is not None
+        assert self.template is not None
+        spare, _ = self._spares[0]
         try:
-            child = self.template.fetch(self._spare[0], _AGAIN if self._late else PATIENCE)
+            child = self.template.fetch(spare, _AGAIN if self._late else PATIENCE)
         except _TemplateLate:
             self._late = True  # it goes on importing, and the spare that was asked for is for a later run
             raise
         except TemplateUnusable as error:
-            self._spare[0].abandon()
-            self._spare = None
-            self.template.close()
-            self.template = None
+            self._let_go()
             if isinstance(error, _TemplateUnclean):
                 self.unusable = str(error)
             raise
-        self._spare, self._late = None, False
+        self._spares.popleft()
+        self._late = False
+        if self._count > 1:
+            self._ready(settle)
         return child
 
     def close(self) -> None:
@@ -115,28 +135,27 @@ class WarmLauncher:
             self._let_go()
 
     def _let_go(self) -> None:
-        if self._spare is not None:
-            self._spare[0].abandon()
-            self._spare = None
+        self._abandon_spares()
         if self.template is not None:
             self.template.close()
             self.template = None
 
+    def _abandon_spares(self) -> None:
+        while self._spares:
+            self._spares.popleft()[0].abandon()
+
     def _ready(self, settle: Settle) -> None:
         template = self.template
         if template is None or not template.fits(settle):
-            if self._spare is not None:
-                self._spare[0].abandon()
-            self._spare = None
+            self._abandon_spares()
             if template is not None:
                 template.close()
             template = self.template = Template(get_warden(), settle)
         template.follow(settle)
-        if self._spare is not None and self._spare[1] != len(template.sent):
-            self._spare[0].abandon()  # it lacks what the notebook has imported since
-            self._spare = None
-        if self._spare is None:
-            self._spare = template.request(), len(template.sent)
+        if self._spares and self._spares[0][1] != len(template.sent):
+            self._abandon_spares()  # they lack what the notebook has imported since
+        while len(self._spares) < self._count:
+            self._spares.append((template.request(), len(template.sent)))
 
 
 class Request:

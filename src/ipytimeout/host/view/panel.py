@@ -119,7 +119,9 @@ class PanelView(SilentView):
 
     shows_memory = True
 
-    def __init__(self, shell: InteractiveShell, numbers: Mapping[str, int], *, holds_place: bool) -> None:
+    def __init__(
+        self, shell: InteractiveShell, numbers: Mapping[str, int], *, holds_place: bool, has_stack: bool = True
+    ) -> None:
         self._shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
         self._numbers = numbers
@@ -133,6 +135,7 @@ class PanelView(SilentView):
         self._next = time.monotonic() + DELAY
         self._drawn: Phase | None = None
         self._holds_place = holds_place
+        self._has_stack = has_stack
         if holds_place and not self._caught:
             self._slot.put(BLANK)
 
@@ -176,7 +179,7 @@ class PanelView(SilentView):
 
     def _draw(self, facts: Facts) -> None:
         if self._widgets is None:
-            self._widgets = Widgets(facts, self._hears, self._wish)
+            self._widgets = Widgets(facts, self._hears, self._wish, has_stack=self._has_stack)
             CLICKS.update(self._widgets.clicks)
             self._slot.put(self._widgets.bundle)
         self._widgets.draw(facts)
@@ -214,7 +217,9 @@ class PanelView(SilentView):
 class Widgets:
     """The widgets of one panel."""
 
-    def __init__(self, facts: Facts, hears: bool, tell: Callable[[Message], None], title: str = "") -> None:
+    def __init__(
+        self, facts: Facts, hears: bool, tell: Callable[[Message], None], title: str = "", *, has_stack: bool = True
+    ) -> None:
         import ipywidgets
 
         more = facts.timeout  # as much again, whatever it is extended to
@@ -247,7 +252,7 @@ class Widgets:
             "ipt-where",
             description="Where?",
             tooltip="Show where the code is now",
-            layout=shown,
+            layout=shown if has_stack else hidden,
         )
         self._more = add(
             "Button",
