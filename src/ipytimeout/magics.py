@@ -61,6 +61,7 @@ def argument_parser() -> MagicArgumentParser:
             "SIZE",
         ),
         (("-p", "--partial"), "keep what the code had done, also when it is timed out or cancelled", None),
+        (("-b", "--background"), "return at once; NAME becomes the job", "NAME"),
         (("-q", "--quiet"), "no panel and no summary", None),
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),
@@ -108,16 +109,22 @@ class TimeoutMagics(Magics):
         if options is None:
             print(argument_parser().format_help())
             return None
+        from ipytimeout.host.background import start_cell
         from ipytimeout.host.run import run_cell
 
         if cell is not None:
             if parsed.statement and not parsed.statement.startswith("#"):
                 raise UsageError(_misplaced(parsed.statement))
             code = _as_written(shell, cell)
-            if code.strip():
+            if code.strip() and parsed.background is not None:
+                start_cell(shell, code, options, parsed.background)
+            elif code.strip():
                 run_cell(shell, code, options)
             return None
         _check_statement(shell, parsed.statement, local_ns)
+        if parsed.background is not None:
+            start_cell(shell, parsed.statement, options, parsed.background, statement=True)
+            return None
         value = run_cell(shell, parsed.statement, options, statement=True)
         return None if _is_silenced(parsed.statement, sys._getframe()) else value
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import decimal
 import difflib
 import enum
+import keyword
 import math
 import numbers
 import re
@@ -194,6 +195,8 @@ class RunOptions:
     memory: int | Share | None = None
     #: Whether what the code had done comes back at the deadline and on Cancel too.
     partial: bool = False
+    #: For a function: whether it changes its caller's arguments and globals, as a cell does.
+    commit: bool = False
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -211,7 +214,7 @@ class RunOptions:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
         put("start", parse_start(self.start))
-        for flag in ("discard", "quiet", "partial"):
+        for flag in ("discard", "quiet", "partial", "commit"):
             if not isinstance(getattr(self, flag), bool):
                 raise OptionError(f"{flag} is True or False, not {_shown(getattr(self, flag))}")
         if self.discard and self.keep is not None:
@@ -241,6 +244,8 @@ class ParsedLine:
     quiet: bool = False
     memory: str | None = None
     partial: bool = False
+    #: The name that the job gets; None: not in the background.
+    background: str | None = None
     help: bool = False
 
     def options(
@@ -289,8 +294,10 @@ _VALUES = {
     "--keep": "keep",
     "--with": "with_names",
     "--start": "start",
+    "-b": "background",
+    "--background": "background",
 }
-_LATER = {"-b": "--background", "--max-output": "--max-output"}
+_LATER = {"--max-output": "--max-output"}
 _LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
@@ -409,6 +416,10 @@ def _typed(field: str, value: str, option: str) -> object:
             return parse_names(value, option=option, all_allowed=True)
         case "start":
             return parse_start(value)
+        case "background":
+            if not value.isidentifier() or keyword.iskeyword(value):
+                raise OptionError(f"{option} takes the name of a variable for the job, not {_shown(value)}")
+            return value
         case _:
             return value
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,10 @@ class Known:
     unset: dict[str, str]
     #: How many modules were imported.
     modules: int
+
+
+#: What a module has before anybody has put anything into it.
+_OF_EVERY_MODULE = frozenset({*vars(types.ModuleType("")), "__builtins__"})
 
 
 class Work:
@@ -89,7 +94,7 @@ class Work:
         if self._learn_assigned():
             known = None
         self._watch = None
-        if isinstance(job, Execute):
+        if isinstance(job, Execute) or job.commit:
             self._watch = Watch(self._namespace, self.loaded.table, self.loaded.values)
         self._state: ProcessState = known.state if known is not None else read_state()
         self._items: Items = known.items if known is not None else adapters.read()
@@ -97,8 +102,7 @@ class Work:
         self.clock, self.reporter = CodeClock(channel, job.timeout), Reporter(channel)
         checkpoints = None
         if not job.discard:
-            keep = job.keep if isinstance(job, Execute) else None
-            checkpoints = Checkpoints(channel, interrupts, self.loaded.table, self._watch, keep)
+            checkpoints = Checkpoints(channel, interrupts, self.loaded.table, self._watch, job.keep)
         #: What the functions for code inside a run are to work with.
         self.inside = Inside(self.clock, self.reporter, checkpoints)
 
@@ -131,17 +135,16 @@ class Work:
         job = self.job
         if job.discard:
             return Collected([], {})
-        if self._interrupts.deadline_came and not (isinstance(job, Execute) and job.partial):
+        if self._interrupts.deadline_came and not job.partial:
             return Collected([], {})  # the run is timed out, however the code took it
         result = ended.value if ended.has_value else MISSING
         try:
-            if self._watch is None or isinstance(job, Call):
+            if self._watch is None:
                 return self._collect_call(result, ended.exception, resend)
-            assert self._shell is not None
             self._learn_assigned()
             return self._watch.collect(
                 keep=job.keep,
-                hidden=self._shell.bookkeeping(),
+                hidden=self._shell.bookkeeping() if self._shell is not None else _OF_EVERY_MODULE,
                 result=result,
                 exception=ended.exception,
                 without=resend.without,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.wire.adapters import Adapters, Delta, found_elsewhere, load
+from ipytimeout.wire.adapters import Adapters, Delta, Items, found_elsewhere, load
 from ipytimeout.wire.adapters.packing import PLAIN, Packed
 from ipytimeout.wire.messages import Rehearse
 from ipytimeout.wire.pickling import dump_namespace
@@ -58,6 +58,11 @@ def rehearsal() -> Rehearse:
         plain = {PLAIN: to_send()[PLAIN]}
         _rehearsal = Rehearse(read_state(), dump_namespace({}, (), plain).buffers)
     return _rehearsal
+
+
+def items() -> Items:
+    """Return what is set here now."""
+    return _adapters().read()
 
 
 def take_back(delta: Delta) -> dict[str, str]:

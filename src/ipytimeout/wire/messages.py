@@ -139,6 +139,11 @@ class Call:
     discard: bool
     buffers: Sequence[Buffer] = ()
     timeout: float = inf
+    #: Whether what it changes comes back as from a cell: arguments, globals, the state of the process.
+    commit: bool = False
+    #: As in ``Execute``; of what is committed.
+    keep: list[str] | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol, assert_never
 
 from ipytimeout.host.launch.child import Child
@@ -23,6 +24,9 @@ class Launcher(Protocol):
 
     def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``."""
 
     def take(self, settle: Settle) -> Child:
         """Return a child that settles like this process and has run nothing. Called once for each run."""
@@ -44,6 +48,9 @@ class AutoLauncher:
 
     def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle, rehearsal)
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        return (self._spawn if self._use_spawn else self._warm).ahead(count)
 
     def take(self, settle: Settle) -> Child:
         note = ""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
@@ -42,6 +42,10 @@ class SpawnLauncher:
     def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """A fresh interpreter takes as long as its imports: begin now."""
         self.prepare(settle, rehearsal)
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        """One spare is enough here: to start more at once would take the processors from the runs."""
+        return nullcontext()
 
     def take(self, settle: Settle) -> Child:
         """Return a child that has been sent ``settle``, or one like it, and that nobody else has used."""

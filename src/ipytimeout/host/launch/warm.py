@@ -13,6 +13,7 @@ import select
 import socket
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
@@ -73,7 +74,9 @@ class WarmLauncher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.template: Template | None = None
-        self._spare: _Spare | None = None
+        self._spares: deque[_Spare] = deque()
+        #: How many of them there are to be: the most that anybody wants.
+        self._wanted: Counter[int] = Counter()
         self.unusable = ""
         #: Whether a run has already waited for this template in vain.
         self._late = False
@@ -95,7 +98,26 @@ class WarmLauncher:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
-                    self._ready(settle, after).rehearse(rehearsal())
+                    self._ready(settle, after)
+                    now = rehearsal()
+                    for spare in self._spares:
+                        spare.rehearse(now)
+
+    @contextmanager
+    def ahead(self, count: int) -> Iterator[None]:
+        """Keep so many spares while many runs follow each other: the template forks while they run."""
+        self._wanted[count] += 1
+        try:
+            yield
+        finally:
+            self._wanted[count] -= 1
+            with self._lock:
+                while len(self._spares) > self._count:
+                    self._spares.pop().child.close()
+
+    @property
+    def _count(self) -> int:
+        return max((count for count, times in self._wanted.items() if times), default=1)
 
     def take(self, settle: Settle) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
@@ -125,8 +147,9 @@ class WarmLauncher:
             raise
 
     def _fetch(self, settle: Settle) -> Child:
-        spare = self._ready(settle)
+        self._ready(settle)
         assert self.template is not None
+        spare = self._spares[0]
         try:
             self.template.wait_for(spare.child, _AGAIN if self._late else PATIENCE)
         except _TemplateLate:
@@ -137,7 +160,10 @@ class WarmLauncher:
             if isinstance(error, _TemplateUnclean):
                 self.unusable = str(error)
             raise
-        self._spare, self._late = None, False
+        self._spares.popleft()
+        self._late = False
+        if self._count > 1:
+            self._ready(settle)
         return spare.child
 
     def close(self) -> None:
@@ -145,27 +171,25 @@ class WarmLauncher:
             self._let_go()
 
     def _let_go(self) -> None:
-        self._drop_spare()
+        self._drop_spares()
         if self.template is not None:
             self.template.close()
             self.template = None
 
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.child.close()
-            self._spare = None
+    def _drop_spares(self) -> None:
+        while self._spares:
+            self._spares.popleft().child.close()
 
-    def _ready(self, settle: Settle, after: float = 0.0) -> _Spare:
-        """Return the spare; if there is none it is asked for now, to be forked ``after`` so many seconds."""
+    def _ready(self, settle: Settle, after: float = 0.0) -> None:
+        """Have as many spares as are wanted; one that is missing is forked ``after`` so many seconds."""
         if self.template is not None and not self.template.fits(settle):
             self._let_go()
         template = self.template = self.template or Template(get_warden(), settle)
         template.follow(settle)
-        if self._spare is not None and self._spare.modules != len(template.sent):
-            self._drop_spare()  # it lacks what the notebook has imported since
-        if self._spare is None:
-            self._spare = _Spare(template.request(after), len(template.sent))
-        return self._spare
+        if self._spares and self._spares[0].modules != len(template.sent):
+            self._drop_spares()  # they lack what the notebook has imported since
+        while len(self._spares) < self._count:
+            self._spares.append(_Spare(template.request(after), len(template.sent)))
 
 
 class Template:
