@@ -21,6 +21,7 @@ from ipytimeout.options import (
     RunOptions,
     StartMethod,
     parse_duration,
+    parse_max_output,
     parse_memory,
     parse_start,
 )
@@ -96,6 +97,9 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         with a unit (``"2GB"``, ``"512MiB"``), or ``"50%"`` of what this container or machine may use.
     default
         Returned at the deadline instead of raising ``DeadlineExceeded``.
+    max_output
+        How much of what the function prints is shown, head and tail: bytes, text with a unit (``"500kB"``), or ``inf``.
+        Unless told, 2 MB where it goes to a page, and all of it elsewhere.
     start
         How the child is had: ``"auto"``, ``"warm"`` or ``"spawn"``.
     partial
@@ -117,6 +121,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         default: Any = _RAISE,
         start: str | StartMethod | None = None,
         partial: bool = False,
+        max_output: float | str | None = None,
     ) -> None:
         if partial:
             raise OptionError(
@@ -129,6 +134,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
             kill_after=here.kill_after if kill_after is None else parse_duration(kill_after, allow_zero=True),
             start=here.start if start is None else parse_start(start),
             memory=here.memory if memory is None else parse_memory(memory),
+            max_output=here.max_output if max_output is None else parse_max_output(max_output),
         )
         self._options = here.bound(options)
         self._default = default

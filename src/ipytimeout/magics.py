@@ -65,6 +65,7 @@ def argument_parser() -> MagicArgumentParser:
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),
         (("--with",), "also send these names, beyond those that the code uses; * for all", "NAMES"),
+        (("--max-output",), "how much stream output is shown, head and tail: 500kB, 10MB, inf; default 2MB", "SIZE"),
         (("--start",), "how the process is started: " + ", ".join(m.value for m in StartMethod), "METHOD"),
         (("-h", "--help"), "show this text", None),
     ):
@@ -96,6 +97,7 @@ class TimeoutMagics(Magics):
     default_kill_after = AnyTrait(help="The grace period: from the interrupt to the kill.").tag(config=True)
     default_memory = AnyTrait(help="How much memory a run may use: '2GB', '50%'.").tag(config=True)
     default_start = AnyTrait(help="How the process is started: auto, warm, spawn.").tag(config=True)
+    default_max_output = AnyTrait(help="How much stream output is shown: '500kB', '10MB', 'inf'.").tag(config=True)
     max_timeout = AnyTrait(help="More than this no run may ask for.").tag(config=True)
     max_memory = AnyTrait(help="More than this no run may use.").tag(config=True)
 
@@ -138,7 +140,12 @@ class TimeoutMagics(Magics):
                 return parsed, None
             here = settings()
             options = parsed.options(
-                evaluate, timeout=here.timeout, kill_after=here.kill_after, memory=here.memory, start=here.start
+                evaluate,
+                timeout=here.timeout,
+                kill_after=here.kill_after,
+                memory=here.memory,
+                start=here.start,
+                max_output=here.max_output,
             )
             return parsed, here.bound(options)
         except OptionError as error:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ipytimeout.sizes import UNIT, Share, parse_size
+from ipytimeout.sizes import UNIT, Share, parse_output_size, parse_size
 
 #: The grace period when none is given, in seconds.
 DEFAULT_KILL_AFTER = 1.0
@@ -148,6 +148,14 @@ def parse_memory(size: object) -> int | Share | None:
         raise OptionError(f"--memory: {error}") from None
 
 
+def parse_max_output(size: object) -> float | None:
+    """Read how much output is shown, as ``sizes.parse_output_size`` does; ``None``: what is usual where it goes."""
+    try:
+        return None if size is None else parse_output_size(size)
+    except ValueError as error:
+        raise OptionError(f"--max-output: {error}") from None
+
+
 def parse_names(names: object, *, option: str, all_allowed: bool = False) -> tuple[str, ...]:
     """Read names of variables: ``"a, b"``, or a sequence of names. ``option`` is what a mistake is blamed on."""
     if isinstance(names, str):
@@ -194,6 +202,8 @@ class RunOptions:
     memory: int | Share | None = None
     #: Whether what the code had done comes back at the deadline and on Cancel too.
     partial: bool = False
+    #: How many bytes of stream output are shown, head and tail; may be infinite. ``None``: 2 MB on a page, else all.
+    max_output: float | None = None
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -207,6 +217,7 @@ class RunOptions:
         if math.isinf(self.kill_after):
             raise OptionError("--kill-after cannot be inf: the run must end some day; for example --kill-after 10")
         put("memory", parse_memory(self.memory))
+        put("max_output", parse_max_output(self.max_output))
         if self.keep is not None:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
@@ -241,6 +252,7 @@ class ParsedLine:
     quiet: bool = False
     memory: str | None = None
     partial: bool = False
+    max_output: str | None = None
     help: bool = False
 
     def options(
@@ -251,6 +263,7 @@ class ParsedLine:
         kill_after: float = DEFAULT_KILL_AFTER,
         memory: int | Share | None = None,
         start: StartMethod = StartMethod.AUTO,
+        max_output: float | None = None,
     ) -> RunOptions:
         """Make the options, with ``evaluate`` for the text of an expression. Raise ``OptionError``.
 
@@ -275,6 +288,9 @@ class ParsedLine:
             quiet=self.quiet,
             memory=memory if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
             partial=self.partial,
+            max_output=(
+                max_output if self.max_output is None else parse_max_output(_expanded(self.max_output, evaluate))
+            ),
         )
 
 
@@ -289,8 +305,9 @@ _VALUES = {
     "--keep": "keep",
     "--with": "with_names",
     "--start": "start",
+    "--max-output": "max_output",
 }
-_LATER = {"-b": "--background", "--max-output": "--max-output"}
+_LATER = {"-b": "--background"}
 _LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
@@ -381,7 +398,7 @@ def _value(option: str, rest: str) -> tuple[str, str]:
     if option in ("--keep", "--with"):
         return _names_text("", rest)
     value, rest = _token(rest)
-    if option in ("-m", "--memory") and value[-1].isdigit():
+    if option in ("-m", "--memory", "--max-output") and value[-1].isdigit():
         unit, behind = _token(rest)
         if unit and UNIT.fullmatch(unit):  # "2 GB", as people write it
             return value + unit, behind
