@@ -58,7 +58,10 @@ class Preload:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """To the template: fork a child. With five descriptors: the child's stdout, stderr, channel, status, stack."""
+    """To the template: fork a child, and have it adopted.
+
+    With eight descriptors: the child's stdout, stderr, channel, status and stack, and those of ``Adopt``.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,11 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Somebody else will ask for adoptions: a template. With one descriptor, the warden's end of a socket to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Adopt:
     """A child that the template has forked is the warden's from now on.
 
@@ -433,6 +441,7 @@ Message: TypeAlias = (
     | Preload
     | Fork
     | Forked
+    | Listen
     | Adopt
     | Execute
     | Call

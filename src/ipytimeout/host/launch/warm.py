@@ -19,7 +19,7 @@ from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.spawn import interpreter, start_environ
 from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle, Start, Started
+from ipytimeout.wire.messages import Fork, Forked, Listen, Message, Preload, Settle, Start, Started
 
 #: So long a run waits for the template to import what is new and to fork, in seconds; then it is spawned.
 PATIENCE = 10.0
@@ -140,16 +140,16 @@ class WarmLauncher:
 
 
 class Request:
-    """A child that the template has been asked to fork."""
+    """A child that the template has been asked to fork, and the warden to adopt."""
 
-    def __init__(self, plumbing: Plumbing, status: int, stack: int) -> None:
+    def __init__(self, plumbing: Plumbing, control: socket.socket) -> None:
         self.plumbing = plumbing
-        #: The read ends, for the warden.
-        self.status, self.stack = status, stack
+        self.control = control
 
     def abandon(self) -> None:
-        """The child, should it come, meets a closed channel and leaves."""
+        """The child, should it come, meets a closed channel and leaves; should it be adopted, it is ended."""
         self.plumbing.close()
+        self.control.close()
 
 
 class Template:
@@ -171,7 +171,8 @@ class Template:
         finally:
             channel.close()
             os.close(null)
-        self._send(dataclasses.replace(settle, preload=[]))
+        with warden.send(Listen(), []) as adopting:
+            self._send(dataclasses.replace(settle, preload=[]), [adopting.fileno()])
 
     def pid(self) -> int:
         """Return the number of the process, waiting until the warden has started it."""
@@ -197,20 +198,30 @@ class Template:
     def request(self) -> Request:
         """Ask for a child; do not wait."""
         plumbing = Plumbing()
+        control, theirs = socket.socketpair()
         try:
             status, status_child = plumbing.pipe()
             stack, stack_child = plumbing.pipe()
-            descriptors = [plumbing.stdout[1], plumbing.stderr[1], plumbing.channel[1].fileno()]
-            self._send(Fork(), [*descriptors, status_child, stack_child])
+            for_child = [
+                plumbing.stdout[1],
+                plumbing.stderr[1],
+                plumbing.channel[1].fileno(),
+                status_child,
+                stack_child,
+            ]
+            self._send(Fork(), [*for_child, theirs.fileno(), status, stack])
         except BaseException:
             plumbing.close()
+            control.close()
             raise
-        request = Request(plumbing, status, stack)
+        finally:
+            theirs.close()
+        request = Request(plumbing, control)
         self._asked.append(request)
         return request
 
     def fetch(self, request: Request, patience: float) -> Child:
-        """Wait until a child that was asked for is there, and hand it to the warden."""
+        """Wait until a child that was asked for is there."""
         while True:
             answer = self._next_answer(patience)
             asked = self._asked.pop(0)
@@ -219,8 +230,7 @@ class Template:
         with request.plumbing as plumbing:
             if not answer.pid:
                 raise _TemplateUnclean(answer.reason)
-            control = self._warden.send(Adopt(answer.pid), [request.status, request.stack])
-            return plumbing.child(control)
+            return plumbing.child(request.control)
 
     def close(self) -> None:
         self._channel.close()
