@@ -38,6 +38,7 @@ from ipytimeout.host.settle import (
     settle_like_here,
 )
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
+from ipytimeout.host.throttle import throttled
 from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
@@ -348,7 +349,11 @@ def _run_once(
     memory = limit_in_bytes(options.memory)
     settle = settle_like_here(shell)
     launcher = get_launcher(options.start)
-    relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
+    relay = throttled(
+        view.around(ShellRelay(shell) if shell is not None else PlainRelay()),
+        options.max_output,
+        can_replace=view.can_replace,
+    )
     try:
         child = launcher.take(settle)
     except ConnectionError:

@@ -28,6 +28,8 @@ class SilentView:
 
     waiter: Waiter | None = None
     shows_memory = False
+    #: Whether the page replaces what it shows of a run when it is told to.
+    can_replace = False
 
     def __enter__(self) -> Self:
         return self

@@ -128,6 +128,7 @@ class PanelView(SilentView):
         self._slot = Slot(self._kernel)
         #: Front ends do not replace what an Output widget has caught: the panel itself must become the line.
         self._caught = is_caught(self._kernel)
+        self.can_replace = not self._caught
         self._state: RunState | None = None
         self._tell: Callable[[Message], None] = lambda message: None
         self._widgets: Widgets | None = None
