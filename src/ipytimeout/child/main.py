@@ -50,6 +50,7 @@ from ipytimeout.wire.messages import (
 from ipytimeout.wire.pickling import CALL, RESULT, CannotRebuild, dump_namespace
 
 if TYPE_CHECKING:
+    from ipytimeout.child.comms import Comms
     from ipytimeout.child.shell import ChildShell
 
 
@@ -71,6 +72,7 @@ class Child:
         self.channel = Channel()
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
+        self.comms: Comms | None = None
         self._adapters = Adapters({})
         self._status_fd = -1
         # Python 3.13 keeps what it was started with, and would show it as the source of any "<string>".
@@ -103,6 +105,11 @@ class Child:
                     cell_directory=message.cell_directory,
                 )
                 warm_up(self.shell)
+                if message.kernel:
+                    from ipytimeout.child.comms import Comms
+
+                    self.comms = Comms(self.channel, self.interrupts)
+                    self.comms.install()
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
@@ -182,6 +189,8 @@ class Child:
         reserve = process.Reserve()
         if self.shell is not None:
             self.shell.reserve = reserve
+        if self.comms is not None:
+            self.comms.start(sys.modules["__main__"].__dict__, work.job.request)
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
         work.clock.start()
@@ -192,6 +201,8 @@ class Child:
         except KeyboardInterrupt as error:  # it hit one of our own lines
             self.interrupts.stop()
             ended = ended or ended_before_the_code(error)
+        if self.comms is not None:
+            self.comms.stop()
         if os.getpid() != self.channel.pid:
             process.flush_stdio()
             os._exit(0)  # the code has forked, and this is the copy: the run goes on in the original

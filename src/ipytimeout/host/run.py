@@ -20,6 +20,7 @@ from ipytimeout.exceptions import RunError
 from ipytimeout.host import endings, process_state
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
+from ipytimeout.host.comms import Comms, comms_of
 from ipytimeout.host.conclude import Ended, conclude, safe_values
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
@@ -36,8 +37,8 @@ from ipytimeout.host.settle import (
     settle_like_here,
 )
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
-from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
-from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
+from ipytimeout.host.view.live import SilentView, listening, view_of_call, view_of_cell
+from ipytimeout.host.view.summary import as_bundle, dead_widgets, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
@@ -75,6 +76,8 @@ class Work:
     message: Callable[[Dump, dict[str, str]], Execute | Call]
     #: What travels beside the names.
     extra: Mapping[str, object] = field(default_factory=dict)
+    #: Widgets, where there can be any.
+    comms: Comms | None = None
 
 
 def get_ready(shell: InteractiveShell) -> None:
@@ -88,6 +91,7 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
     namespace: dict[str, Any] = shell.user_ns
     state = read_state()
     filename, number = cell_filename(shell, code), cell_number(shell)
+    comms = comms_of(shell)
 
     def message(dump: Dump, refused: dict[str, str]) -> Execute:
         return Execute(
@@ -103,6 +107,7 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
             partial=options.partial,
             buffers=dump.buffers,
             timeout=options.timeout,
+            request=comms.request if comms is not None else "",
         )
 
     process_state.learn(code, shell.transform_cell, namespace)
@@ -117,10 +122,12 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
         beside=beside.values(),
     )
     learn_sources(shell, {filename: (as_compiled(shell, code), number)})
-    with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
-        work = Work(namespace, needed, state, message, beside)
+    with comms or contextlib.nullcontext(), view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
+        work = Work(namespace, needed, state, message, beside, comms)
         ended = _run(work, _dumped(work, {}), options, shell, view)
         value = _take_back(shell, ended)
+        if comms is not None:
+            ended.left_behind.update(dead_widgets(comms.conclude()))
         process_state.learn(code, shell.transform_cell, namespace)  # what it has imported is known now
         if value is not None and not statement:
             hook: Any = shell.displayhook
@@ -164,9 +171,11 @@ class PreparedCall:
         shell = current_shell()
         namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
         state = read_state()
+        comms = comms_of(shell)
+        request = comms.request if comms is not None else ""
 
         def message(dump: Dump, refused: dict[str, str]) -> Call:
-            return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
+            return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout, request)
 
         beside = process_state.to_send()
         needed = needed_by_call(
@@ -178,12 +187,13 @@ class PreparedCall:
             hidden=_SHELL_NAMES,
             beside=beside.values(),
         )
-        work = Work(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))})
+        work = Work(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))}, comms)
         return cls(work, options, shell, _dumped(work, {}))
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
-        return _run(self.work, self.sent, self.options, self.shell, view)
+        with self.work.comms or contextlib.nullcontext():
+            return _run(self.work, self.sent, self.options, self.shell, view)
 
 
 def value_of(ended: Ended) -> Any:
@@ -223,6 +233,8 @@ def _run(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | 
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
+            if work.comms is not None:
+                work.comms.conclude()
             sent = _dumped(work, impossible)
         except ProtocolError as error:
             raise endings.not_understood(error) from None
@@ -247,12 +259,18 @@ def _run_once(
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     run = Supervision(
-        child, relay, view, options.timeout, lambda: launcher.prepare_during_run(settle), partial=options.partial
+        child,
+        relay,
+        view,
+        options.timeout,
+        lambda: launcher.prepare_during_run(settle),
+        partial=options.partial,
+        comms=work.comms,
     )
     commit: Commit | None = None
     unbuilt: dict[str, str] = {}
     # When the warden is lost, what is safe comes back all the same.
-    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), view.listening():
+    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), listening(view, work.comms):
         run.state.may_use(memory)
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         stall = endings.stall_limit(options.timeout)
@@ -280,6 +298,8 @@ def _run_once(
         commit = commit or Commit(work.namespace)
         commit.bind(safe.values)
         ended = dataclasses.replace(ended, commit=commit)
+    if work.comms is not None:
+        work.comms.comes_back = commit is not None
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended

@@ -6,7 +6,6 @@ changed and closed in this thread only. What a click does may run in any thread:
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import html
 import linecache
@@ -14,14 +13,13 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import where
-from ipytimeout.host.pump import pump_for
 from ipytimeout.host.supervise import Relay
-from ipytimeout.host.view.live import SilentView, using
+from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
 from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
@@ -124,7 +122,7 @@ class PanelView(SilentView):
         self._caught = _is_caught(self._kernel)
         self._state: RunState | None = None
         self._tell: Callable[[Message], None] = lambda message: None
-        self._clicks: dict[str, Callable[[], None]] = {}
+        self.clicks: dict[str, Callable[[], None]] = {}
         self._widgets: Widgets | None = None
         self._hears = False
         self._next = time.monotonic() + DELAY
@@ -136,15 +134,8 @@ class PanelView(SilentView):
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         self._state, self._tell = state, tell_warden
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        pump = pump_for(self._kernel, self._clicks)
-        self._hears = pump is not None
-        if pump is None:
-            yield
-            return
-        with pump, using(self, pump):
-            yield
+    def hears(self, *, clicks: bool) -> None:
+        self._hears = clicks
 
     def around(self, relay: Relay) -> Relay:
         return SlotRelay(relay, self._slot, self._shell)
@@ -174,7 +165,7 @@ class PanelView(SilentView):
     def _draw(self, facts: Facts) -> None:
         if self._widgets is None:
             self._widgets = Widgets(facts, self._hears, self._wish)
-            self._clicks.update(self._widgets.clicks)
+            self.clicks.update(self._widgets.clicks)
             self._slot.put(self._widgets.bundle)
         self._widgets.draw(facts)
 
@@ -199,7 +190,7 @@ class PanelView(SilentView):
 
     def _end(self, content: Bundle) -> None:
         """Replace the panel for good. In this order: closed first, the page would jump."""
-        self._clicks.clear()
+        self.clicks.clear()
         if self._widgets is None:
             self._slot.put(content)
         elif self._caught:
