@@ -51,6 +51,7 @@ from ipytimeout.wire.messages import (
 from ipytimeout.wire.pickling import CALL, CannotRebuild
 
 if TYPE_CHECKING:
+    from ipytimeout.child.comms import Comms
     from ipytimeout.child.shell import ChildShell
 
 
@@ -72,6 +73,7 @@ class Child:
         self.channel = Channel()
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
+        self.comms: Comms | None = None
         self._adapters = Adapters({})
         self._known: Known | None = None
         self._status_fd = -1
@@ -105,6 +107,11 @@ class Child:
                     cell_directory=message.cell_directory,
                 )
                 warm_up(self.shell)
+                if message.kernel:
+                    from ipytimeout.child.comms import Comms
+
+                    self.comms = Comms(self.channel, self.interrupts)
+                    self.comms.install()
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
@@ -184,6 +191,8 @@ class Child:
         reserve = process.Reserve()
         if self.shell is not None:
             self.shell.reserve = reserve
+        if self.comms is not None:
+            self.comms.start(sys.modules["__main__"].__dict__, work.job.request)
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
         work.clock.start()
@@ -194,6 +203,8 @@ class Child:
         except KeyboardInterrupt as error:  # it hit one of our own lines
             self.interrupts.stop()
             ended = ended or ended_before_the_code(error)
+        if self.comms is not None:
+            self.comms.stop()
         if os.getpid() != self.channel.pid:
             process.flush_stdio()
             os._exit(0)  # the code has forked, and this is the copy: the run goes on in the original

@@ -22,6 +22,7 @@ from ipytimeout.host import endings, process_state
 from ipytimeout.host.baseline import Baseline
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
+from ipytimeout.host.comms import Comms, comms_of
 from ipytimeout.host.conclude import Ended, conclude, safe_values
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
@@ -39,8 +40,8 @@ from ipytimeout.host.settle import (
 )
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
 from ipytimeout.host.throttle import throttled
-from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
-from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
+from ipytimeout.host.view.live import SilentView, listening, view_of_call, view_of_cell
+from ipytimeout.host.view.summary import as_bundle, dead_widgets, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Ending
 from ipytimeout.sizes import format_size
@@ -91,6 +92,8 @@ class Work:
     extra: Mapping[str, object] = field(default_factory=dict)
     #: Whether the notebook goes on meanwhile, and what it changes is to be left alone.
     meanwhile: bool = False
+    #: Widgets, where there can be any.
+    comms: Comms | None = None
 
 
 def get_ready(shell: InteractiveShell) -> None:
@@ -103,8 +106,9 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
     __tracebackhide__ = True
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
         cell = PreparedCell.of(shell, code, options, statement=statement)
-        ended = cell.run(view)
-        cell.take_back(ended)
+        with cell.work.comms or contextlib.nullcontext():
+            ended = cell.run(view)
+            cell.take_back(ended)
         value = _value_in(ended)
         if value is not None and not statement:
             hook: Any = shell.displayhook
@@ -165,6 +169,7 @@ class PreparedCell:
         namespace: dict[str, Any] = shell.user_ns
         state = read_state()
         filename, number = cell_filename(shell, code), cell_number(shell)
+        comms = comms_of(shell)
 
         def message(dump: Dump, refused: dict[str, str]) -> Execute:
             return Execute(
@@ -180,6 +185,7 @@ class PreparedCell:
                 partial=options.partial,
                 buffers=dump.buffers,
                 timeout=options.timeout,
+                request=comms.request if comms is not None else "",
             )
 
         process_state.learn(code, shell.transform_cell, namespace)
@@ -194,7 +200,7 @@ class PreparedCell:
             beside=beside.values(),
         )
         learn_sources(shell, {filename: (as_compiled(shell, code), number)})
-        work = Work(namespace, needed, state, message, beside, meanwhile)
+        work = Work(namespace, needed, state, message, beside, meanwhile, comms)
         return cls(work, options, shell, _dumped(work, {}), code)
 
     def run(self, view: SilentView) -> Ended:
@@ -209,9 +215,10 @@ class PreparedCell:
     def take_back(self, ended: Ended) -> None:
         """Put in place what the run left, in the main thread."""
         _take_back(self.shell, ended)
-        process_state.learn(
-            self.code, self.shell.transform_cell, self.work.namespace
-        )  # what it has imported is known now
+        if self.work.comms is not None:
+            ended.left_behind.update(dead_widgets(self.work.comms.conclude()))
+        # What it has imported is known now.
+        process_state.learn(self.code, self.shell.transform_cell, self.work.namespace)
 
     def value_of(self, ended: Ended) -> Any:
         """Return the value of the cell's last expression, None without one; raise what ended it."""
@@ -245,6 +252,7 @@ class PreparedCall:
         shell = current_shell()
         namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
         state = read_state()
+        comms = comms_of(shell)
 
         def message(dump: Dump, refused: dict[str, str]) -> Call:
             return Call(
@@ -257,6 +265,7 @@ class PreparedCall:
                 commit=options.commit,
                 keep=None if options.keep is None else list(options.keep),
                 partial=options.partial,
+                request=comms.request if comms is not None else "",
             )
 
         beside = process_state.to_send()
@@ -270,12 +279,13 @@ class PreparedCall:
             beside=beside.values(),
         )
         extra = {**beside, CALL: (function, args, dict(kwargs))}
-        work = Work(namespace, needed, state, message, extra, meanwhile and options.commit)
+        work = Work(namespace, needed, state, message, extra, meanwhile and options.commit, comms)
         return cls(work, options, shell, _dumped(work, {}), at_deadline)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
-        return _run(self.work, self.sent, self.options, self.shell, view)
+        with self.work.comms or contextlib.nullcontext():
+            return _run(self.work, self.sent, self.options, self.shell, view)
 
     @property
     def lands(self) -> bool:
@@ -333,6 +343,8 @@ def _run(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | 
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
+            if work.comms is not None:
+                work.comms.conclude()
             sent = _dumped(work, impossible)
         except ProtocolError as error:
             raise endings.not_understood(error) from None
@@ -367,11 +379,13 @@ def _run_once(
         options.timeout,
         lambda: launcher.prepare_during_run(settle, process_state.rehearsal),
         partial=options.partial,
+        comms=work.comms,
     )
     commit: Commit | None = None
     unbuilt: dict[str, str] = {}
+    kernel = getattr(shell, "kernel", None)
     # When the warden is lost, what is safe comes back all the same.
-    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), view.listening():
+    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), listening(view, kernel, work.comms):
         run.state.may_use(memory)
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         stall = endings.stall_limit(options.timeout)
@@ -399,6 +413,8 @@ def _run_once(
         commit = commit or Commit(work.namespace)
         commit.bind(safe.values)
         ended = dataclasses.replace(ended, commit=commit)
+    if work.comms is not None:
+        work.comms.comes_back = commit is not None
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, classes, ended, frames, pictures, symbols, tensors
+from ipytimeout.wire import arrays, classes, ended, frames, pictures, symbols, tensors, widgets
 from ipytimeout.wire.ended import Refused
 
 if TYPE_CHECKING:
@@ -118,6 +118,9 @@ _POINTER = object.__basicsize__ // 2
 def attributes_reducer(cls: type) -> Reducer:
     """Return the reducer for a class that has only attributes: what pickle finds out anew for each instance."""
     new, args = copyreg.__newobj__, (cls,)  # type: ignore[attr-defined]
+    if hasattr(cls, "__getattr__"):
+        # pickle would ask the empty object for a __setstate__, and one that asks its attributes in turn never ends.
+        return lambda obj, pickler: (new, args, obj.__dict__ or None, None, None, _set_shared_dict)
     getrefcount, own_dict = sys.getrefcount, _OWN_DICT_BY_NAME
 
     def reduce(obj: Any, pickler: NamespacePickler) -> Reduced:
@@ -132,7 +135,7 @@ def attributes_reducer(cls: type) -> Reducer:
 def _set_shared_dict(obj: Any, state: Any) -> None:
     attributes, slots = state if isinstance(state, tuple) else (state, None)
     if attributes is not None:
-        obj.__dict__ = attributes
+        object.__setattr__(obj, "__dict__", attributes)  # past a ``__setattr__`` that needs what is not there yet
     for name, value in (slots or {}).items():
         object.__setattr__(obj, name, value)
 
@@ -417,6 +420,20 @@ def dead_reference() -> weakref.ref[Any]:
     return weakref.ref(_Gone())
 
 
+def reduce_weak_proxy(proxy: Any, pickler: NamespacePickler) -> Reduced:
+    """To an object that travels by itself, and has begun to; else to nothing: a proxy alone keeps nothing alive."""
+    try:
+        target = proxy.__repr__.__self__
+    except (ReferenceError, AttributeError):
+        return dead_proxy, ()
+    known = pickler.persistent_id(target) is not None or id(target) in pickler.memo.copy()
+    return (weakref.proxy, (target,)) if known else (dead_proxy, ())
+
+
+def dead_proxy() -> Any:
+    return weakref.proxy(_Gone())
+
+
 def reduce_weak_dict(obj: Any, pickler: NamespacePickler) -> Reduced:
     return type(obj), (), None, None, iter(list(obj.items()))
 
@@ -470,6 +487,8 @@ _BY_TYPE.update(
         types.ModuleType: reduce_module,
         functools._lru_cache_wrapper: reduce_lru_cache,
         weakref.ref: reduce_weakref,
+        weakref.ProxyType: reduce_weak_proxy,
+        weakref.CallableProxyType: reduce_weak_proxy,
         types.MappingProxyType: reduce_proxy,
         **{
             type(getattr(kind(), name)()): reduce_view
@@ -500,6 +519,8 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
+    "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,

@@ -127,7 +127,7 @@ def same(one: object, other: object) -> bool:
 
 def title(adapter: str, item: str) -> str:
     """Say to the user which item this is."""
-    return f"{item} of {adapter}"
+    return f"the widget {item.partition(' ')[0]}" if adapter == "widgets" else f"{item} of {adapter}"
 
 
 def found_elsewhere() -> list[str]:
@@ -142,6 +142,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, LOGGING, RECURSION, WARNINGS
     from ipytimeout.wire.adapters.libraries import MATPLOTLIB, NUMPY, PANDAS, TORCH
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
+    from ipytimeout.wire.widgets import WIDGETS
 
     adapters: dict[str, Adapter] = {
         "warnings": WARNINGS,
@@ -155,6 +156,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "torch": TORCH,
         "IPython": SHELL,
         "inline figures": INLINE,
+        "widgets": WIDGETS,
         "attributes": AssignedAttributes(),
     }
     for point in elsewhere:
