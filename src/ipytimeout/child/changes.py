@@ -9,6 +9,7 @@ Law of the file: what cannot be pickled is left out alone and named with its rea
 from __future__ import annotations
 
 import gc
+import io
 import itertools
 import operator
 import pickle
@@ -21,12 +22,16 @@ from typing import Any, Final
 from ipytimeout.wire import facets, kinds
 from ipytimeout.wire.adapters.packing import ITEM, titles
 from ipytimeout.wire.facets import Facet
+from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.modules import MODULES, Place, places_in
 from ipytimeout.wire.notes import Notes
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, needed_first
 from ipytimeout.wire.streams import (
     FAULTS,
     Looker,
+    NamespacePickler,
+    Number,
     NumberedPickler,
     collector_paused,
     dump_parts,
@@ -60,7 +65,15 @@ _LITTLE: Final = 1000
 class Watch:
     """Sees what a run changes. Made when the namespace is complete and before the code runs."""
 
-    def __init__(self, namespace: dict[str, object], table: ObjectTable, before: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        namespace: dict[str, object],
+        table: ObjectTable,
+        before: Mapping[str, object],
+        modules: Collection[str] = (),
+    ) -> None:
+        """``modules``: those of the user's own that the host has."""
+        self._modules = modules
         self._namespace = namespace
         self._table = table
         self._before = dict(before)
@@ -110,10 +123,16 @@ class Watch:
         left_behind: dict[str, str] = {}
         with collector_paused(), warnings_held():
             changes = self._changes(left_behind)
-        parts = _Parts(names, deleted, changes, result, exception)
+        placed = self._new_modules()
+        states: dict[str, list[tuple[object, object]]] = {}
+        for place, obj, state in placed:
+            states.setdefault(place[0], []).append((obj, state))
+        parts = _Parts(names, deleted, changes, result, exception, states)
         table = self._table
         something = names or changes or result is not MISSING or exception is not None
-        numbers = self._numbers_for(parts) if something else {}
+        numbers: Mapping[int, Number] = self._numbers_for(parts) if something else {}
+        if placed:
+            numbers = {**{id(obj): place for place, obj, _ in placed}, **numbers}
         collected = _dump(parts, now, len(table.objects), numbers, without, only, self._describe)
         collected.left_behind = {**left_behind, **collected.left_behind}
         return collected
@@ -140,6 +159,14 @@ class Watch:
                     break
         return found
 
+    def _new_modules(self) -> list[tuple[Place, Any, Any]]:
+        """Return the data of the modules of the user's own that the code was the first to import."""
+        new = [name for name in users_modules() if name not in self._modules]
+        if not new:
+            return []
+        can_pickle = NamespacePickler(io.BytesIO(), self._namespace).can_pickle
+        return [each for each in places_in(new, can_pickle) if id(each[1]) not in self._table.numbers]
+
     def _changes(self, left_behind: dict[str, str]) -> dict[int, list[tuple[str, object]]]:
         """Return the deltas of every object that changed, by its number."""
         changes: dict[int, list[tuple[str, object]]] = {}
@@ -159,7 +186,7 @@ class Watch:
         left_behind.update((self._describe(number), reason) for number, reason in failed.items())
         return {number: changes[number] for number in sorted(changes) if number not in failed}
 
-    def _numbers_for(self, parts: _Parts) -> Mapping[int, int | tuple[int]]:
+    def _numbers_for(self, parts: _Parts) -> Mapping[int, Number]:
         """Return the numbers of all objects that the parts may lead to."""
         table = self._table
         if len(table.objects) > _MANY and (met := _met(parts)) is not None:
@@ -316,9 +343,12 @@ class _Parts:
     changes: dict[int, list[tuple[str, object]]]
     result: object
     exception: BaseException | None
+    #: By module, its data: objects, each with its state.
+    modules: dict[str, list[tuple[object, object]]] = field(default_factory=dict)
 
     def listed(self, without: Mapping[str, str], only: str | None) -> list[tuple[str, object]]:
-        every: list[tuple[str, object]] = sorted(self.names.items(), key=needed_first)
+        every: list[tuple[str, object]] = [(MODULES + name, states) for name, states in self.modules.items()]
+        every += sorted(self.names.items(), key=needed_first)
         # One part for all changes: a part each costs too much for a million. Only in trouble they are split.
         if CHANGES in without or (only or "").startswith(CHANGES):
             every += [(f"{CHANGES}{number}", [(number, deltas)]) for number, deltas in self.changes.items()]
@@ -360,7 +390,7 @@ def _dump(
     parts: _Parts,
     namespace: dict[str, object],
     size: int,
-    numbers: Mapping[int, int | tuple[int]],
+    numbers: Mapping[int, Number],
     without: Mapping[str, str],
     only: str | None,
     describe: Callable[[int], str],
@@ -386,6 +416,8 @@ def _dump(
 def _title(name: str, describe: Callable[[int], str]) -> str:
     if name == RESULT:
         return "the result"
+    if name.startswith(MODULES):
+        return f"the data of {name.removeprefix(MODULES)}"
     if name.startswith(ITEM):
         return next(iter(titles({name: ""})))
     if name.startswith(CHANGES):

@@ -69,6 +69,10 @@ if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell
 
 
+#: What a shell uses itself.
+_OF_SHELLS = frozenset({"IPython", "pygments", "traitlets", "cloudpickle", "ipytimeout"})
+
+
 def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
     """Live, in a fresh interpreter."""
     child = Child()
@@ -96,6 +100,8 @@ class Child:
         self.channel = Channel()
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
+        #: Modules that the host has imported.
+        self.of_host: set[str] = set()
         self._adapters = Adapters({})
         self._status_fd = -1
         # Python 3.13 keeps what it was started with, and would show it as the source of any "<string>".
@@ -132,6 +138,7 @@ class Child:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
             self._adapters = load_adapters(message.adapters)
+            self.of_host.update(message.preload)
             for name in message.preload:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
@@ -190,9 +197,9 @@ class Child:
         namespace.update(values)
         if self.shell is not None and isinstance(job, Execute):
             self.shell.refused = job.refused
-            self.shell.adopt_history(values, job.execution_count)
+            self.shell.adopt_history(values, job.execution_count, job.inputs)
         unset = self._adopt_settings(job, loaded, namespace)
-        watch = Watch(namespace, loaded.table, values) if isinstance(job, Execute) else None
+        watch = Watch(namespace, loaded.table, values, loaded.modules) if isinstance(job, Execute) else None
         before = _Before(read_state(), self._adapters.read(), frozenset(sys.modules))
         clock, reporter = CodeClock(self.channel, job.timeout), Reporter(self.channel)
         checkpoints = None
@@ -263,6 +270,7 @@ class Child:
         before: _Before,
         resend: Resend,
     ) -> Changes:
+        modules = self._imported(before.modules)  # before pickling imports some
         collected = self._collect(job, ended, loaded, watch, before.items, resend)
         after = read_state()
         return Changes(
@@ -272,7 +280,7 @@ class Child:
             interrupted=ended.interrupted,
             left_behind={**ended.still_running, **collected.left_behind},
             state=None if after == before.state else after,
-            modules=[name for name in list(sys.modules) if name not in before.modules],
+            modules=modules,
             sources=self._made_sources(),
             frames=ended.frames,
             buffers=collected.buffers,
@@ -303,6 +311,15 @@ class Child:
             )
         except FAULTS as error:  # a reducer of the user's, or a fault of ours: never silent
             return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})
+
+    def _imported(self, before: frozenset[str]) -> list[str]:
+        """Return the modules that the code has imported, and those of libraries that were ready here, but not there."""
+        packages = {name.partition(".")[0] for name in self.of_host} - _OF_SHELLS - sys.stdlib_module_names
+        return [
+            name
+            for name in list(sys.modules)
+            if name not in before or (name not in self.of_host and name.partition(".")[0] in packages)
+        ]
 
     def _made_sources(self) -> dict[str, tuple[str, int]]:
         """Return the text of the cells that the run has made itself."""

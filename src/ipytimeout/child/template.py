@@ -76,6 +76,7 @@ class Template:
             case Preload(modules, environ, sys_path):
                 state = read_state()
                 apply_state(type(state)(state.cwd, environ, sys_path))
+                self._child.of_host.update(modules)
                 with self._child.quietly():
                     for name in modules:
                         self._import(name)

@@ -101,6 +101,8 @@ class Execute:
     buffers: Sequence[Buffer] = ()
     #: How long the code may run, in seconds, as the child knows it at first.
     timeout: float = inf
+    #: The cells so far, as they were written, where the code asks for ``In``.
+    inputs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
