@@ -30,7 +30,7 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
 from ipytimeout.child.streams import OutStream, silenced
-from ipytimeout.child.work import Known, Work, nothing
+from ipytimeout.child.work import HostModules, Known, Work, nothing
 from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters
@@ -74,6 +74,7 @@ class Child:
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
         self.comms: Comms | None = None
+        self.of_host = HostModules()
         self._adapters = Adapters({})
         self._known: Known | None = None
         self._status_fd = -1
@@ -116,6 +117,7 @@ class Child:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
             self._adapters = load_adapters(message.adapters)
+            self.of_host.update(message.preload)
             for name in message.preload:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
@@ -161,7 +163,7 @@ class Child:
     # ------------------------------------------------------------ one run
 
     def _work(self, job: Execute | Call) -> Work:
-        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self._known)
+        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self.of_host, self._known)
 
     def _do(self, job: Execute | Call) -> None:
         try:

@@ -13,7 +13,7 @@ import logging
 import pickle
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -35,6 +35,7 @@ from ipytimeout.host.settle import (
     cell_numbers,
     cell_sources,
     import_like,
+    inputs_so_far,
     learn_sources,
     settle_like_here,
 )
@@ -48,6 +49,7 @@ from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
 from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
+from ipytimeout.wire.modules import MODULES
 from ipytimeout.wire.pickling import CALL, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
 
@@ -186,6 +188,7 @@ class PreparedCell:
                 buffers=dump.buffers,
                 timeout=options.timeout,
                 request=comms.request if comms is not None else "",
+                inputs=inputs_so_far(shell, number) if not needed.names.isdisjoint(("In", "_ih")) else [],
             )
 
         process_state.learn(code, shell.transform_cell, namespace)
@@ -322,7 +325,8 @@ def _dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
         for name, size in work.needed.too_large.items()
     }
     extra = {name: value for name, value in work.extra.items() if name not in impossible}
-    dump = dump_namespace(work.namespace, work.needed.names - impossible.keys(), extra)
+    modules = work.needed.modules if MODULES not in impossible else ()
+    dump = dump_namespace(work.namespace, work.needed.names - impossible.keys(), extra, modules)
     size = sum(memoryview(b).nbytes for b in dump.buffers)
     if size > _ALWAYS_FITS:
         refuse_without_room(size)
@@ -339,7 +343,7 @@ def _run(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | 
             ended = _run_once(sent.message, sent.dump, work, options, shell, view)
             return ended if sent.baseline is None else dataclasses.replace(ended, baseline=sent.baseline)
         except _ChildCannotRebuild as error:
-            known = work.needed.names | work.extra.keys() - {CALL}
+            known = work.needed.names | work.extra.keys() - {CALL} | {MODULES}
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
@@ -425,7 +429,8 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
     without: dict[str, str] = {}
     while run.brings_back and run.changes is not None and run.changes.buffers:
         try:
-            return prepare(run.changes.buffers, namespace, dump.table), without
+            with _path_of(run.changes.state):
+                return prepare(run.changes.buffers, namespace, dump.table), without
         except CannotRebuild as error:
             if error.name is None or error.name in without:
                 return None, {"everything": error.reason}
@@ -434,6 +439,18 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
         run.child.send(Resend(None, without))
         run.until(lambda: run.changes is not None or run.gone is not None or not run.brings_back)
     return None, without
+
+
+@contextlib.contextmanager
+def _path_of(state: ProcessState | None) -> Iterator[None]:
+    """Find the modules that the code has found: it may have changed the path to them."""
+    before = list(sys.path)
+    if state is not None:
+        sys.path[:] = state.sys_path
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _value_in(ended: Ended) -> Any:

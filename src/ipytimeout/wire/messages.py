@@ -125,6 +125,8 @@ class Execute:
     timeout: float = inf
     #: The id of the front end's request, under which outputs appear; "" where there is none.
     request: str = ""
+    #: The cells so far, as they were written, where the code asks for ``In``.
+    inputs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,8 +139,9 @@ def found_elsewhere() -> list[str]:
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
-    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, LOGGING, RECURSION, WARNINGS
-    from ipytimeout.wire.adapters.libraries import MATPLOTLIB, NUMPY, PANDAS, TORCH
+    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, WARNINGS
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, SKLEARN, TORCH
+    from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
 
@@ -149,9 +150,12 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "the recursion limit": RECURSION,
         "decimal": DECIMAL,
         "locale": LOCALE,
-        "logging": LOGGING,
+        "logging": LEVELS,
+        "the handlers of logging": HANDLERS,
         "numpy": NUMPY,
         "pandas": PANDAS,
+        "the accessors of pandas": ACCESSORS,
+        "scikit-learn": SKLEARN,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
         "IPython": SHELL,
