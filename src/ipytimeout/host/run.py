@@ -94,7 +94,7 @@ class Work:
 
 def get_ready(shell: InteractiveShell) -> None:
     """Have a child ready for the next run, in the background: after ``%load_ext``, and after each cell."""
-    get_launcher(StartMethod.AUTO).prepare(settle_like_here(shell))
+    get_launcher(StartMethod.AUTO).prepare(settle_like_here(shell), process_state.rehearsal)
 
 
 def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, statement: bool = False) -> Any:
@@ -356,7 +356,12 @@ def _run_once(
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     run = Supervision(
-        child, relay, view, options.timeout, lambda: launcher.prepare_during_run(settle), partial=options.partial
+        child,
+        relay,
+        view,
+        options.timeout,
+        lambda: launcher.prepare_during_run(settle, process_state.rehearsal),
+        partial=options.partial,
     )
     commit: Commit | None = None
     unbuilt: dict[str, str] = {}
@@ -375,10 +380,10 @@ def _run_once(
         # With --discard nothing that the child made is unpickled, whatever it sends.
         commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, work.namespace)
         child.tell_warden(Finish())
+        launcher.prepare(
+            settle, process_state.rehearsal
+        )  # while the warden is at it; interrupts go there, and do not break this off
         run.finish()
-    if not run.lost:
-        with interrupts_held():  # else the template would have to be made anew
-            launcher.prepare(settle)
     is_cell = isinstance(message, Execute)
     if not run.brings_back:
         commit = None

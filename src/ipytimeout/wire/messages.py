@@ -58,7 +58,18 @@ class Preload:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """To the template: fork a child. With five descriptors: the child's stdout, stderr, channel, status, stack."""
+    """To the template: fork a child, and have it adopted.
+
+    With eight descriptors: the child's stdout, stderr, channel, status and stack, and those of ``Adopt``.
+    """
+
+    #: In so many seconds, when nobody waits for anything; or sooner, at ``Hurry``.
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """To the template: a run waits for the child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,17 @@ class ProcessState:
     generators: dict[str, Json] = field(default_factory=dict)
     #: matplotlib's backend; "" where matplotlib is not imported, or has not chosen one yet.
     backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """To a spare: what a run of this moment would be sent. It answers nothing.
+
+    ``buffers``: what is set in the host beside names, as ``wire.pickling`` dumped it with no names.
+    """
+
+    state: ProcessState
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +313,11 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Somebody else will ask for adoptions: a template. With one descriptor, the warden's end of a socket to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Adopt:
     """A child that the template has forked is the warden's from now on.
 
@@ -437,7 +464,10 @@ Message: TypeAlias = (
     Settle
     | Preload
     | Fork
+    | Hurry
     | Forked
+    | Listen
+    | Rehearse
     | Adopt
     | Execute
     | Call
