@@ -182,6 +182,7 @@ class Child:
         reserve = process.Reserve()
         if self.shell is not None:
             self.shell.reserve = reserve
+        self.channel.start_recording()
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
         work.clock.start()
