@@ -61,6 +61,7 @@ def argument_parser() -> MagicArgumentParser:
             "SIZE",
         ),
         (("-p", "--partial"), "keep what the code had done, also when it is timed out or cancelled", None),
+        (("-b", "--background"), "return at once; NAME becomes the job", "NAME"),
         (("-q", "--quiet"), "no panel and no summary", None),
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),
@@ -110,18 +111,27 @@ class TimeoutMagics(Magics):
         if options is None:
             print(argument_parser().format_help())
             return None
-        from ipytimeout.host.run import run_cell
-
-        if cell is not None:
+        if cell is None:
+            code = parsed.statement
+            _check_statement(shell, code, local_ns)
+        else:
             if parsed.statement and not parsed.statement.startswith("#"):
                 raise UsageError(_misplaced(parsed.statement))
             code = _as_written(shell, cell)
-            if code.strip():
-                run_cell(shell, code, options)
+            if not code.strip():
+                return None
+        if parsed.background is not None:
+            from ipytimeout.host.background import start_cell
+
+            start_cell(shell, code, options, parsed.background, statement=cell is None)
             return None
-        _check_statement(shell, parsed.statement, local_ns)
-        value = run_cell(shell, parsed.statement, options, statement=True)
-        return None if _is_silenced(parsed.statement, sys._getframe()) else value
+        from ipytimeout.host.run import run_cell
+
+        if cell is not None:
+            run_cell(shell, code, options)
+            return None
+        value = run_cell(shell, code, options, statement=True)
+        return None if _is_silenced(code, sys._getframe()) else value
 
     # What %timeout? and %%timeout? show.
     timeout.__doc__ = argument_parser().format_help()

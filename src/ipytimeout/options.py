@@ -10,6 +10,7 @@ from __future__ import annotations
 import decimal
 import difflib
 import enum
+import keyword
 import math
 import numbers
 import re
@@ -202,6 +203,8 @@ class RunOptions:
     memory: int | Share | None = None
     #: Whether what the code had done comes back at the deadline and on Cancel too.
     partial: bool = False
+    #: For a function: whether it changes its caller's arguments and globals, as a cell does.
+    commit: bool = False
     #: How many bytes of stream output are shown, head and tail; may be infinite. ``None``: 2 MB on a page, else all.
     max_output: float | None = None
 
@@ -222,7 +225,7 @@ class RunOptions:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
         put("start", parse_start(self.start))
-        for flag in ("discard", "quiet", "partial"):
+        for flag in ("discard", "quiet", "partial", "commit"):
             if not isinstance(getattr(self, flag), bool):
                 raise OptionError(f"{flag} is True or False, not {_shown(getattr(self, flag))}")
         if self.discard and self.keep is not None:
@@ -252,6 +255,8 @@ class ParsedLine:
     quiet: bool = False
     memory: str | None = None
     partial: bool = False
+    #: The name that the job gets; None: not in the background.
+    background: str | None = None
     max_output: str | None = None
     help: bool = False
 
@@ -305,10 +310,10 @@ _VALUES = {
     "--keep": "keep",
     "--with": "with_names",
     "--start": "start",
+    "-b": "background",
+    "--background": "background",
     "--max-output": "max_output",
 }
-_LATER = {"-b": "--background"}
-_LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _STRING = re.compile(
@@ -381,9 +386,7 @@ def _split_option(token: str) -> tuple[str, str | None]:
     elif token[:2] in _VALUES:
         option, value = token[:2], token[2:]
     else:
-        option, value = (token[:2] if token[:2] in _LATER else token), None
-    if option in _LATER:
-        raise OptionError(f"option {_LATER[option]} is not available in this version")
+        option, value = token, None
     known = [*_FLAGS, *_VALUES]
     if option not in known:
         near = difflib.get_close_matches(option, [o for o in known if o.startswith("--")], n=1, cutoff=0.5)
@@ -426,6 +429,10 @@ def _typed(field: str, value: str, option: str) -> object:
             return parse_names(value, option=option, all_allowed=True)
         case "start":
             return parse_start(value)
+        case "background":
+            if not value.isidentifier() or keyword.iskeyword(value):
+                raise OptionError(f"{option} takes the name of a variable for the job, not {_shown(value)}")
+            return value
         case _:
             return value
 

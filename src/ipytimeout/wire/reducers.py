@@ -282,7 +282,9 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
         error.__setstate__(attributes)
     for name, value in (members or {}).items():
         with contextlib.suppress(AttributeError, TypeError):  # read-only: it was an argument
-            setattr(error, name, value)
+            # An OSError whose errno was set to None says so in its text.
+            if getattr(error, name) is not value:
+                setattr(error, name, value)
     error.__cause__, error.__context__ = cause, context
     error.__suppress_context__ = suppress
 

@@ -81,7 +81,7 @@ def view_of_cell(shell: InteractiveShell, numbers: Mapping[str, int], *, quiet: 
     if quiet:
         return SilentView()
     kernel: Any = getattr(shell, "kernel", None)
-    if kernel is not None and _has_panel(kernel):
+    if kernel is not None and has_panel(kernel):
         from ipytimeout.host.view.panel import PanelView
 
         return PanelView(shell, numbers, holds_place=True)
@@ -92,15 +92,20 @@ def view_of_cell(shell: InteractiveShell, numbers: Mapping[str, int], *, quiet: 
     return LineView(shell)
 
 
-def view_of_call(shell: InteractiveShell | None, numbers: Mapping[str, int], *, quiet: bool) -> SilentView:
-    """Return the view of a function's run: as of a cell, but it leaves nothing."""
+def view_of_call(
+    shell: InteractiveShell | None, numbers: Mapping[str, int], *, quiet: bool, has_stack: bool = True
+) -> SilentView:
+    """Return the view of a function's run: as of a cell, but it leaves nothing.
+
+    ``has_stack``: whether it can be asked where the code is, as of many runs it cannot.
+    """
     if quiet:
         return SilentView()
     kernel: Any = getattr(shell, "kernel", None)
-    if shell is not None and kernel is not None and _has_panel(kernel):
+    if shell is not None and kernel is not None and has_panel(kernel):
         from ipytimeout.host.view.panel import PanelView
 
-        return PanelView(shell, numbers, holds_place=False)
+        return PanelView(shell, numbers, holds_place=False, has_stack=has_stack)
     if kernel is None and _is_terminal():
         from ipytimeout.host.view.terminal import TerminalView
 
@@ -108,7 +113,7 @@ def view_of_call(shell: InteractiveShell | None, numbers: Mapping[str, int], *, 
     return SilentView()
 
 
-def _has_panel(kernel: Any) -> bool:
+def has_panel(kernel: Any) -> bool:
     """Tell whether somebody is there who draws widgets, and whether this thread may ask for it."""
     from ipytimeout.host.pump import is_shell_thread
 

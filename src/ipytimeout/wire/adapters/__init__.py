@@ -43,10 +43,11 @@ class Adapters:
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
         self._adapters = dict(adapters)
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
-        """Note what a cell assigns on modules: from now on it is read too."""
+    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+        """Note what a cell assigns on modules: from now on it is read too. Tell whether that is more than before."""
         assigned: Any = self._adapters["attributes"]
-        assigned.learn(code, transform, namespace)
+        learned: bool = assigned.learn(code, transform, namespace)
+        return learned
 
     def read(self) -> Items:
         """Return every item of this process."""
