@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.as_if.named import accepted, named_in, without_line
 from tests.as_if.notebooks import Cell, Notebook
 from tests.as_if.session import Record, Seen
 
@@ -24,6 +25,8 @@ _TELLING = re.compile(
     r"(numpy\.|torch\.)?random|rcParams: (?!interactive|backend)|pandas\.options|numpy\.(print|err)|decimal|cwd|polars\."
     r"|sklearn\.|shell: (ast|float|xmode|formatters|aliases|line|cell)|logging"
 )
+#: What the shell imports to show a traceback or a page, wherever it does that.
+_OF_SHELLS = frozenset({"asttokens", "executing", "pure_eval", "stack_data", "pygments", "IPython"})
 #: What stands for output that natively is never the same.
 _ANY = object()
 
@@ -37,6 +40,8 @@ class Difference:
     timed: str
     #: Whether it does not follow from a difference of an earlier cell.
     new: bool = True
+    #: Whether it is a name that could not come back, as the README says, and as the user is told; or follows from one.
+    named: bool = False
 
 
 @dataclass(slots=True)
@@ -49,10 +54,17 @@ class Compared:
     #: Whether the three native runs gave the same outputs, but for single words.
     deterministic: bool
     differences: list[Difference] = field(default_factory=list)
+    #: Whether something is named under the cell, and only what the README says.
+    names_something: bool = False
 
     @property
     def same(self) -> bool:
-        return not self.differences
+        return not self.differences and not self.names_something
+
+    @property
+    def named(self) -> bool:
+        """Whether all that is different is named, or follows from what was."""
+        return not self.same and all(d.named for d in self.differences)
 
     @property
     def new(self) -> list[Difference]:
@@ -64,17 +76,27 @@ def compare(notebook: Notebook, natives: list[Record], timed: Record) -> list[Co
     length = min(len(native.cells) for native in natives)
     found: list[Compared] = []
     before: set[tuple[str, str]] = set()
+    lost: set[str] = set()
     for i, cell in enumerate(notebook.cells[:length]):
         three = [native.cells[i] for native in natives]
         if i >= len(timed.cells):
             why = Difference("outputs", "the cell", "ran", timed.trouble or "did not run", new=i == len(timed.cells))
             found.append(Compared(notebook, i + 1, cell, deterministic=True, differences=[why]))
             continue
-        outputs, deterministic = _compare_outputs(three, timed.cells[i])
-        differences = [*outputs, *_compare_left([seen.left for seen in three], timed.cells[i].left)]
-        marked = [_marked(each, cell, before) for each in differences]
+        refused = named_in(timed.cells[i])
+        are_listed = bool(refused) and all(map(accepted, refused.values()))
+        seen_timed = without_line(timed.cells[i]) if are_listed else timed.cells[i]
+        outputs, deterministic = _compare_outputs(three, seen_timed)
+        differences = [*outputs, *_compare_left([seen.left for seen in three], seen_timed.left)]
+        follows_from = set(lost)  # before this cell
+        lost |= {name for name, reason in refused.items() if accepted(reason)}
+        lost &= {d.key for d in differences if d.kind == "name"}  # or it is there again
+        marked = [
+            replace(_marked(each, cell, before), named=_is_named(each, cell, lost, follows_from))
+            for each in differences
+        ]
         before = {(d.kind, d.key) for d in marked if d.kind != "outputs"}
-        found.append(Compared(notebook, i + 1, cell, deterministic, marked))
+        found.append(Compared(notebook, i + 1, cell, deterministic, marked, are_listed))
     return found
 
 
@@ -88,6 +110,19 @@ def _marked(difference: Difference, cell: Cell, before: set[tuple[str, str]]) ->
     if difference.kind == "history":
         follows = follows or difference.key != "Out of this cell"
     return Difference(difference.kind, difference.key, difference.native, difference.timed, new=not follows)
+
+
+def _is_named(difference: Difference, cell: Cell, lost: set[str], before: set[str]) -> bool:
+    """Tell whether a difference is one of a name that could not come back, or of a cell that uses such a name."""
+    match difference.kind:
+        case "name":
+            return difference.key in lost
+        case "sharing":
+            return not lost.isdisjoint(_WORD.findall(difference.key))
+        case "outputs" | "history":
+            return not before.isdisjoint(_WORD.findall(cell.code))
+        case _:
+            return False
 
 
 # ---------------------------------------------------------------- outputs
@@ -196,6 +231,7 @@ def _compare_left(natives: list[dict[str, Any]], timed: dict[str, Any]) -> list[
     differences += [Difference("sharing", group, "shared", "not") for group in sorted(wanted - got)]
     differences += [Difference("sharing", group, "not", "shared") for group in sorted(got - possible)]
     missing = set.intersection(*(set(n["modules"]) for n in natives)) - set(timed["modules"])
+    missing = {name for name in missing if name.partition(".")[0] not in _OF_SHELLS}
     differences += [Difference("modules", name, "imported", "not") for name in sorted(missing)]
     return differences
 

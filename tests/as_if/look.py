@@ -40,7 +40,7 @@ ATOMS = (int, float, complex, bool, type(None), type(...), type(NotImplemented),
 BY_NAME = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
 LOCKS = (type(_thread.allocate_lock()), type(_thread.RLock()))
 #: Names of the shell, not of the notebook; ``In`` and ``Out`` are looked at by themselves.
-OF_THE_SHELL = re.compile(r"In|Out|exit|quit|open|get_ipython|_ih|_oh|_i+|_i\d+|__builtins?__|__session__")
+OF_THE_SHELL = re.compile(r"In|Out|exit|quit|open|get_ipython|_ih|_oh|_i+|_i\d+|__builtins?__|__session__|__name__")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 
 
@@ -80,6 +80,8 @@ class Walk:
             return f"<class {obj.__module__}.{obj.__qualname__}>"
         if isinstance(obj, BY_NAME):
             return f"<{cls.__name__} {getattr(obj, '__qualname__', '')}>"
+        if "numpy" in sys.modules and isinstance(obj, getattr(sys.modules["numpy"], "dtype", ())):
+            return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"  # a value: one is as good as another
         number = self.seen.get(id(obj))
         if number is not None:
             return f"@{number}"
@@ -150,8 +152,6 @@ class Walk:
             return f"{name} ended"
         if cls is itertools.islice and obj.__reduce__()[1][1:] == (0, 0, 1):
             return f"{name} ended"
-        if "numpy" in sys.modules and isinstance(obj, sys.modules["numpy"].dtype):
-            return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"
         if isinstance(obj, weakref.ref):
             return f"weakref({self.text(obj(), depth)})"
         if isinstance(obj, LOCKS):
@@ -288,6 +288,8 @@ class Walk:
             shown += f"({obj.tolist()[:500]})"
         if isinstance(obj, collections.defaultdict):
             shown += f"({self.text(obj.default_factory, depth)})"
+        if isinstance(obj, functools._lru_cache_wrapper) and obj.__module__ != "__main__":
+            return f"{shown}({obj.__module__}.{obj.__qualname__})"  # what a library remembers is its own business
         if isinstance(obj, functools._lru_cache_wrapper):
             return f"{shown}({self.text(obj.__wrapped__, depth)},{obj.cache_info()})"
         if says_how_to_pickle(cls):
@@ -305,12 +307,26 @@ class Walk:
         """Write a state for ``__setstate__``: attributes in a fixed order, for theirs is no part of the value."""
         if type(state) is tuple and len(state) == 2:
             return f"({self.state(state[0], depth)},{self.state(state[1], depth)})"
-        if type(state) is dict and "_invalid" in state and "_parents" in state:
-            # A transform of matplotlib, and whether what it has computed is still right: it computes it again.
-            state = {key: value for key, value in state.items() if key != "_invalid"}
+        if type(state) is dict:
+            state = {key: value for key, value in state.items() if not only_remembered(key, state)}
         if type(state) is dict and all(type(key) is str for key in state):
             return f"({self.pairs(dict(sorted(state.items())), depth)})"
         return self.text(state, depth)
+
+
+def only_remembered(key: Any, state: dict[Any, Any]) -> bool:
+    """Tell whether this is what an object of matplotlib keeps for itself, and works out anew when it was pickled.
+
+    Whether what a transform has computed is still right, whether a figure must be drawn again, and the numbers of the
+    callbacks that it has connected so far.
+    """
+    return (
+        (key == "_invalid" and "_parents" in state)
+        or (key == "_stale" and "_axstack" in state)
+        or (key == "_cid_gen" and "_func_cid_map" in state)
+        or (key in ("_button_pick_id", "_scroll_pick_id") and "_axstack" in state)
+        or (key in ("_close_id", "_resize_id") and "_draw_was_started" in state)
+    )
 
 
 OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__", "__slotnames__")
@@ -407,7 +423,7 @@ def state_of(shell: Any) -> dict[str, str]:
     modules = sys.modules
     found: dict[str, Any] = {
         "cwd": os.getcwd() if os.path.isdir(".") else "gone",
-        "environ": dict(sorted(os.environ.items())),
+        "environ": {k: v for k, v in sorted(os.environ.items()) if k != "JPY_PARENT_PID"},
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),
@@ -426,12 +442,12 @@ def state_of(shell: Any) -> dict[str, str]:
             "line magics": sorted(shell.magics_manager.magics["line"]),
             "cell magics": sorted(shell.magics_manager.magics["cell"]),
             "aliases": sorted(shell.alias_manager.aliases),
+            # A deferred printer becomes one of its class when it is first used.
             "formatters": {
-                kind: sorted(f"{c.__module__}.{c.__qualname__}" for c in formatter.type_printers)
-                for kind, formatter in shell.display_formatter.formatters.items()
-            },
-            "deferred": {
-                kind: sorted(map(str, formatter.deferred_printers))
+                kind: sorted(
+                    {f"{c.__module__}.{c.__qualname__}" for c in formatter.type_printers}
+                    | {".".join(map(str, names)) for names in formatter.deferred_printers}
+                )
                 for kind, formatter in shell.display_formatter.formatters.items()
             },
             "callbacks": {k: [getattr(f, "__qualname__", "?") for f in v] for k, v in shell.events.callbacks.items()},
@@ -503,14 +519,9 @@ class Eye:
     def inputs(self) -> list[str]:
         """Return the cells as they are without the line of the magic."""
         found = []
-        for text in self.shell.history_manager.input_hist_parsed:
-            match = re.match(r"get_ipython\(\)\.run_cell_magic\('timeout', '[^']*', (.*)\)\s*\Z", text, re.DOTALL)
-            if match:
-                try:
-                    body = eval(match[1], {"__builtins__": {}})
-                    text = self.shell.transform_cell(body)
-                except Exception as error:
-                    text = f"{type(error).__name__} in {match[1]}"
+        for text in self.shell.history_manager.input_hist_raw:
+            if text.startswith("%%timeout "):
+                text = text.partition("\n")[2]
             found.append(text.rstrip("\n"))
         return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ipytimeout.host import settle
+from ipytimeout.wire import libraries
 
 
 def test_libraries_are_named_and_what_belongs_to_the_kernel_is_not() -> None:
@@ -35,13 +36,13 @@ def test_what_another_folder_of_packages_holds_is_a_library(tmp_path: Path, monk
     packages.mkdir()
     (packages / "from_debian.py").write_text("")
     monkeypatch.syspath_prepend(packages)
-    settle._library_folders.cache_clear()
+    libraries.library_folders.cache_clear()
     importlib.import_module("from_debian")
     try:
         assert "from_debian" in settle.library_modules()
     finally:
         del sys.modules["from_debian"]
-        settle._library_folders.cache_clear()
+        libraries.library_folders.cache_clear()
 
 
 def test_what_is_new_is_seen_at_the_next_look() -> None:

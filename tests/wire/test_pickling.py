@@ -6,6 +6,7 @@ import pickle
 import random
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import pytest
@@ -115,6 +116,7 @@ def test_unknown_names_are_passed_over(names: dict[str, Any]) -> None:
 def test_a_module_that_is_missing_there_is_named(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says which name needs it."""
     module = types.ModuleType("nowhere_to_be_found")
+    module.__spec__ = ModuleSpec(module.__name__, None)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     names["x"] = module
     dump = dump_namespace(names, ["x"])
@@ -174,3 +176,11 @@ def test_an_instance_of_a_class_without_a_module_travels(names: dict[str, Any]) 
     """As sympy's undefined functions have none."""
     exec("class Plain: pass\nx = Plain()\nPlain.__module__ = None", names)
     assert dump_namespace(names, ["x", "Plain"]).refused == {}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("text"), OSError(2, "no", "file"), TimeoutError(), UnicodeDecodeError("utf-8", b"x", 0, 1, "why")]
+)
+def test_an_exception_says_there_what_it_says_here(error: Exception, names: dict[str, Any]) -> None:
+    there: dict[str, Any] = load_namespace(dump_namespace(names, [], {"error": error}).buffers, {}).extra
+    assert (str(there["error"]), repr(there["error"])) == (str(error), repr(error))

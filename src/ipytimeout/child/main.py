@@ -30,7 +30,7 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
 from ipytimeout.child.streams import OutStream, silenced
-from ipytimeout.child.work import Work, nothing
+from ipytimeout.child.work import HostModules, Known, Work, nothing
 from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters
@@ -43,11 +43,12 @@ from ipytimeout.wire.messages import (
     Execute,
     InputReply,
     Message,
+    Rehearse,
     Resend,
     Running,
     Settle,
 )
-from ipytimeout.wire.pickling import CALL, RESULT, CannotRebuild, dump_namespace
+from ipytimeout.wire.pickling import CALL, CannotRebuild
 
 if TYPE_CHECKING:
     from ipytimeout.child.comms import Comms
@@ -73,7 +74,9 @@ class Child:
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
         self.comms: Comms | None = None
+        self.of_host = HostModules()
         self._adapters = Adapters({})
+        self._known: Known | None = None
         self._status_fd = -1
         # Python 3.13 keeps what it was started with, and would show it as the source of any "<string>".
         linecache.cache.pop("<string>", None)
@@ -114,23 +117,23 @@ class Child:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
             self._adapters = load_adapters(message.adapters)
+            self.of_host.update(message.preload)
             for name in message.preload:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
                         importlib.import_module(name)
 
-    def rehearse(self) -> None:
-        """Do once what every run does, on nothing and ahead of time.
+    def rehearse(self, message: Rehearse) -> None:
+        """Do once what every run does, with nothing and ahead of time.
 
         A forked process gets its own copy of each page of memory when it first writes to it, a fresh one its
         imports: some ten milliseconds, which a spare has and a run has not.
         """
         with silenced(self.channel):
-            empty = dump_namespace({}, (), {RESULT: None}).buffers
             for cell in (True, False) if self.shell is not None else (False,):
                 if self.channel.has_received():
                     return  # a run is waiting already
-                work = self._work(nothing(empty, cell=cell))
+                work = self._work(nothing(message, cell=cell))
                 if cell and self.shell is not None:
                     rehearse(self.shell, self.interrupts)
                 process.Reserve().release()
@@ -138,15 +141,16 @@ class Child:
                 process.flush_files()
                 process.end_pools()
                 encode(work.report(Ended(contextvars.copy_context()), Resend(None, {})))
+            self._known = work.known()
 
     def live(self) -> NoReturn:
         """Do what the host asks for, and leave."""
         try:
-            job = self.channel.receive_quietly()
-            if isinstance(job, Settle):
-                self.settle_in(job)
-                self.rehearse()
-                job = self.channel.receive_quietly()
+            while isinstance(job := self.channel.receive_quietly(), Settle | Rehearse):
+                if isinstance(job, Settle):
+                    self.settle_in(job)
+                else:
+                    self.rehearse(job)
             if isinstance(job, Execute | Call):
                 self._do(job)
             self._leave()
@@ -159,7 +163,7 @@ class Child:
     # ------------------------------------------------------------ one run
 
     def _work(self, job: Execute | Call) -> Work:
-        return Work(job, self.channel, self.shell, self.interrupts, self._adapters)
+        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self.of_host, self._known)
 
     def _do(self, job: Execute | Call) -> None:
         try:

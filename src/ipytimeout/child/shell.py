@@ -12,7 +12,7 @@ import linecache
 import sys
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Instance, Type, default
 from traitlets.config import Config
 
+from ipytimeout.child import kernel_magics
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.display import ChildDisplayHook, ChildDisplayPublisher, ChildPayloadManager
 from ipytimeout.child.errors import end_where_the_code_was, explain_refused, text_of
@@ -111,7 +112,10 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
     #: Memory for showing that there is none.
     reserve: Reserve | None = None
 
-    def __init__(self, *, channel: Channel, interrupts: Interrupts, cell_directory: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, channel: Channel, interrupts: Interrupts, cell_directory: str, like_kernel: bool, **kwargs: Any
+    ) -> None:
+        self.like_kernel = like_kernel
         self.channel = channel
         self.interrupts = interrupts
         self.refused = {}
@@ -131,14 +135,18 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         missing = object()
         return {name for name, value in own.items() if self.user_ns.get(name, missing) is value}
 
-    def adopt_history(self, values: Mapping[str, object], count: int) -> None:
-        """Let what came of the kernel's history be this shell's own: ``In``, ``Out``, ``_`` and so on."""
+    def adopt_history(self, values: Mapping[str, object], count: int, raw: Sequence[str] = ()) -> None:
+        """Let what came of the kernel's history be this shell's own: ``In``, ``Out``, ``_`` and so on.
+
+        ``raw``: the cells as they were written, where they are asked for.
+        """
         history = self.history_manager
         own: dict[str, Any] = {"get_ipython": self.first_names["get_ipython"]}
         inputs = values.get("In", values.get("_ih"))
         if isinstance(inputs, list):
             # A list of our own: the cell itself is added when it runs, and the kernel has it already.
-            history.input_hist_parsed[:] = history.input_hist_raw[:] = inputs[:count]
+            history.input_hist_parsed[:] = inputs[:count]
+            history.input_hist_raw[:] = raw or inputs[:count]
             own |= {"In": history.input_hist_parsed, "_ih": history.input_hist_parsed}
         outputs = values.get("Out", values.get("_oh"))
         if isinstance(outputs, dict):
@@ -163,6 +171,27 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
 
     def init_virtualenv(self) -> None:
         """Leave ``sys.path`` alone: the kernel's own is applied."""
+
+    def init_magics(self) -> None:
+        super().init_magics()
+        if self.like_kernel:
+            kernel_magics.register(self)
+
+    def init_events(self) -> None:
+        super().init_events()
+        trigger = self.events.trigger
+
+        def trigger_own(event: str, *args: Any, **kwargs: Any) -> None:
+            """Leave the notebook's callbacks to the kernel, where the cell is run too: natively each is called once."""
+            callbacks = self.events.callbacks[event]
+            every = callbacks[:]
+            callbacks[:] = [each for each in every if getattr(each, "__module__", "") != "__main__"]
+            try:
+                trigger(event, *args, **kwargs)
+            finally:
+                callbacks[:] = every
+
+        self.events.trigger = trigger_own
 
     def init_payload(self) -> None:
         self.payload_manager = ChildPayloadManager(parent=self)
@@ -241,8 +270,14 @@ def make_shell(channel: Channel, interrupts: Interrupts, *, looks_like_kernel: b
         _use_ipython_debugger()
     _leave_the_exit_warning_to_the_host()
     shell: ChildShell = ChildShell.instance(
-        config=config, channel=channel, interrupts=interrupts, cell_directory=cell_directory
+        config=config,
+        channel=channel,
+        interrupts=interrupts,
+        cell_directory=cell_directory,
+        like_kernel=looks_like_kernel,
     )
+    if looks_like_kernel:
+        shell.extension_manager.load_extension("storemagic")
     return shell
 
 

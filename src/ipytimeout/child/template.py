@@ -14,6 +14,7 @@ import importlib
 import inspect
 import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ from typing import NoReturn
 from ipytimeout.child.main import Child
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle
+from ipytimeout.wire.messages import Adopt, Fork, Forked, Hurry, Message, Preload, Settle
 from ipytimeout.wire.state import apply_state, read_state
 
 #: Native threads, by the start of their name, that a fork may lose: jemalloc makes its own anew, and polars'
@@ -55,6 +56,8 @@ class Template:
         self._adopting: socket.socket
         self._decoder = Decoder()
         self._descriptors: list[int] = []
+        #: When to fork, and with which descriptors: in the order in which it was asked for.
+        self._forks: list[tuple[float, list[int]]] = []
         #: How many threads this process may have: its own, and those that survive a fork.
         self._threads = 1
         #: Libraries whose first use has been paid for.
@@ -64,7 +67,14 @@ class Template:
 
     def serve(self) -> None:
         """Import and fork as the host asks, until it is gone."""
+        arrived = select.poll()
+        arrived.register(self._host, select.POLLIN)
         while True:
+            while self._forks and self._forks[0][0] <= time.monotonic():
+                self._answer(self._forks.pop(0)[1])
+            wait = (self._forks[0][0] - time.monotonic()) * 1000 if self._forks else None
+            if not arrived.poll(wait):
+                continue
             data, descriptors, _, _ = socket.recv_fds(self._host, 1 << 16, 64)
             self._descriptors += descriptors
             if not data:
@@ -81,18 +91,24 @@ class Template:
             case Preload(modules, environ, sys_path):
                 state = read_state()
                 apply_state(type(state)(state.cwd, environ, sys_path))
+                self._child.of_host.update(modules)
                 with silenced(self._child.channel):
                     for name in modules:
                         self._import(name)
                 self._warm_up()
-            case Fork():
+            case Fork(after):
                 mine, self._descriptors = self._descriptors[:_DESCRIPTORS], self._descriptors[_DESCRIPTORS:]
-                answer = self._fork(mine)
-                for descriptor in mine:
-                    os.close(descriptor)
-                self._host.sendall(b"".join(bytes(part) for part in encode(answer)))
+                self._forks.append((time.monotonic() + after, mine))
+            case Hurry():
+                self._forks = [(0.0, mine) for _, mine in self._forks]
             case _:
                 raise ValueError(f"a template is not sent {type(message).__name__}")
+
+    def _answer(self, descriptors: list[int]) -> None:
+        answer = self._fork(descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._host.sendall(b"".join(bytes(part) for part in encode(answer)))
 
     def _import(self, name: str) -> None:
         if name in sys.modules or self._unclean:
@@ -163,7 +179,6 @@ class Template:
             if os.getppid() != self._warden:
                 os._exit(0)  # it was dead already
             self._child.attach(channel, status, stack)
-            self._child.rehearse()
             self._child.live()
         finally:
             os._exit(70)

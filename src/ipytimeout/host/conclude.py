@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipytimeout.exceptions import RunError
 from ipytimeout.host import endings, where
+from ipytimeout.host.baseline import Baseline
 from ipytimeout.host.checkpoints import Rebuilt
 from ipytimeout.host.commit import Commit
 from ipytimeout.host.endings import Kept
@@ -22,12 +23,13 @@ from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Outcome
 from ipytimeout.wire.messages import Cause, ProcessState
 from ipytimeout.wire.pickling import EXCEPTION, Dump
+from ipytimeout.wire.tracebacks import traceback_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """A run that is over: its outcome, and what it brings back, not yet committed."""
 
@@ -44,6 +46,8 @@ class Ended:
     kept: Kept = field(default_factory=Kept)
     #: Modules that it has imported, in its order.
     modules: list[str] = field(default_factory=list)
+    #: Of a background run: what the kernel had when it began.
+    baseline: Baseline | None = None
 
 
 def safe_values(
@@ -75,8 +79,9 @@ def conclude(
     memory: float,
     *,
     is_cell: bool,
+    live: bool = True,
 ) -> Ended:
-    """Say how the run ended, and with which exception."""
+    """Say how the run ended, and with which exception. ``live``: it ends in the cell in which it has begun."""
     numbers = cell_numbers(shell)
     assert run.verdict is not None and run.gone is not None
     verdict, changes = run.verdict, run.changes
@@ -106,7 +111,7 @@ def conclude(
             if error is None:
                 why = unbuilt.get(EXCEPTION, "") or (commit.exception_reason if commit is not None else "")
                 error = endings.foreign_error(changes, why or "it cannot be pickled")
-            if is_cell and shell is not None and changes.error is not None:
+            if is_cell and live and shell is not None and changes.error is not None:
                 mark_shown(shell, error, changes.error.traceback)
     else:
         kept = Kept(commit is not None, tuple(safe.values), not is_cell, _why_not_partial(run, commit, unbuilt))
@@ -129,7 +134,7 @@ def conclude(
         if shell is not None and is_cell:
             show_as(error, where.rendered(error, frames, shell))
     if error is not None:
-        error = error.with_traceback(where.traceback_of(frames))
+        error = error.with_traceback(traceback_of(frames))
     brings_back = commit is not None and changes is not None
     return Ended(
         outcome,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.util
 import linecache
 import os
-import site
 import sys
-import sysconfig
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import process_state
+from ipytimeout.wire.libraries import is_in_library, is_library
 from ipytimeout.wire.messages import Settle
+from ipytimeout.wire.reducers import import_quietly
+from ipytimeout.wire.streams import warnings_held
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -78,7 +77,7 @@ def library_modules() -> list[str]:
             [
                 name
                 for name, module in list(sys.modules.items())
-                if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
+                if name.partition(".")[0] not in _NOT_FOR_CHILDREN and is_library(module)
             ],
         )
     return _known[1]
@@ -89,36 +88,14 @@ def import_like(modules: Iterable[str]) -> None:
     for name in modules:
         if name in sys.modules or name.partition(".")[0] in ("ipytimeout", "__main__", "__mp_main__"):
             continue
-        with contextlib.suppress(BaseException):  # what it raises, the code has met
+        with contextlib.suppress(BaseException), warnings_held():  # what it raises or warns of, the code has met
             spec = importlib.util.find_spec(name)
-            if spec is not None and (spec.origin is None or _is_in_library(spec.origin)):
-                importlib.import_module(name)
+            if spec is not None and (spec.origin is None or is_in_library(spec.origin)):
+                import_quietly(name)
 
 
 #: How many modules there were, and the newest, when these were found to be libraries.
 _known: tuple[tuple[int, str], list[str]] = (0, ""), []
-
-
-def _is_library(module: ModuleType) -> bool:
-    if getattr(module, "__spec__", None) is None:
-        return False
-    file = getattr(module, "__file__", None)
-    return file is None or _is_in_library(file)
-
-
-@functools.cache
-def _is_in_library(file: str) -> bool:
-    return os.path.realpath(file).startswith(_library_folders())
-
-
-@functools.cache
-def _library_folders() -> tuple[str, ...]:
-    """Return where libraries are installed: the standard library, and every ``site-packages`` of this interpreter."""
-    folders = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {*site.getsitepackages(), site.getusersitepackages()}
-    # Those of a base interpreter that this virtual environment shows, and Debian's.
-    folders |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
-    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
 
 
 def cell_number(shell: InteractiveShell) -> int:
@@ -156,6 +133,12 @@ def cell_sources(shell: InteractiveShell | None) -> dict[str, tuple[str, int]]:
     return sources
 
 
+def inputs_so_far(shell: InteractiveShell, number: int) -> list[str]:
+    """Return the cells before this one, as they were written."""
+    history: Any = shell.history_manager
+    return list(getattr(history, "input_hist_raw", ()))[:number]
+
+
 def as_compiled(shell: InteractiveShell, code: str) -> str:
     """Return the text that the shell would compile, and that tracebacks and ``inspect`` show natively."""
     try:
@@ -165,7 +148,7 @@ def as_compiled(shell: InteractiveShell, code: str) -> str:
         return code
 
 
-def learn_sources(shell: InteractiveShell, sources: Mapping[str, tuple[str, int]]) -> None:
+def learn_sources(shell: InteractiveShell | None, sources: Mapping[str, tuple[str, int]]) -> None:
     """Know the source of cells that run in a child: for tracebacks and ``inspect`` here."""
     for name, (text, number) in sources.items():
         cell_numbers(shell)[name] = number

@@ -79,6 +79,19 @@ class Relay(Protocol):
         """Ask the user; the clock stands still until there is an answer."""
 
 
+class Outlet(Relay, Protocol):
+    """A relay that may hold output back for a while."""
+
+    def due(self) -> float:
+        """Return the moment at which ``go_on`` is to be called; infinite when nothing waits."""
+
+    def go_on(self) -> None:
+        """Show what may be shown now."""
+
+    def finish(self, *, wait: bool) -> None:
+        """Show what is left; with ``wait`` also if that takes a while."""
+
+
 class Waiter(Protocol):
     """Waits for more than the run, when there is more to wait for: clicks."""
 
@@ -120,7 +133,7 @@ class Supervision:
     def __init__(
         self,
         child: Child,
-        relay: Relay,
+        relay: Outlet,
         view: View,
         timeout: float,
         on_running: Callable[[], None],
@@ -166,6 +179,7 @@ class Supervision:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.child.close()
+        self._relay.finish(wait=False)
 
     @property
     def last_words(self) -> str:
@@ -186,8 +200,9 @@ class Supervision:
     def until(self, condition: Callable[[], bool]) -> None:
         """Relay and take note until ``condition`` holds; raise ``WardenLost`` if it cannot any more."""
         while not condition():
-            for message in self.child.receive(self._wait(self._view.due())):
+            for message in self.child.receive(self._wait(min(self._view.due(), self._relay.due()))):
                 self._take(message)
+            self._relay.go_on()
             self._look_for_answer()
             if self._comms is not None:
                 for said in self._comms.to_child():
@@ -208,6 +223,7 @@ class Supervision:
         self.until(lambda: self.gone is not None)
         for message in self.child.rest():
             self._take(message)
+        self._relay.finish(wait=self.ended_by_itself)
 
     def _take(self, message: Message | WardenDied) -> None:
         match message:

@@ -56,6 +56,8 @@ from ipytimeout.wire.messages import (
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
 _STRANGERS = 64
+#: A selector waits for whole milliseconds; what is due sooner is waited for by itself, in seconds.
+_COARSE = 0.001
 #: The phases in which the code runs, and those in which a run costs memory.
 _CODE_RUNS = (Phase.RUNNING, Phase.ENDING)
 _ARMED = (Phase.SENDING, *_CODE_RUNS, Phase.RETURNING)
@@ -146,6 +148,9 @@ class Warden:
             if any(c.run.phase in _ARMED for c in self.children):
                 moments.append(self.reserve.due)
             wait = max(0.0, min(moments, default=inf) - time.monotonic())
+            if wait < _COARSE:  # between two looks at a tree that is being killed
+                time.sleep(wait)
+                wait = 0.0
             for key, _ in self.selector.select(None if wait == inf else wait):
                 if self.selector.get_map().get(key.fileobj) is key:  # an earlier event may have closed it
                     key.data()

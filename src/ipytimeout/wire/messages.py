@@ -63,6 +63,14 @@ class Fork:
     With eight descriptors: the child's stdout, stderr, channel, status and stack, and those of ``Adopt``.
     """
 
+    #: In so many seconds, when nobody waits for anything; or sooner, at ``Hurry``.
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """To the template: a run waits for the child."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
@@ -76,6 +84,17 @@ class ProcessState:
     generators: dict[str, Json] = field(default_factory=dict)
     #: matplotlib's backend; "" where matplotlib is not imported, or has not chosen one yet.
     backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """To a spare: what a run of this moment would be sent. It answers nothing.
+
+    ``buffers``: what is set in the host beside names, as ``wire.pickling`` dumped it with no names.
+    """
+
+    state: ProcessState
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,8 @@ class Execute:
     timeout: float = inf
     #: The id of the front end's request, under which outputs appear; "" where there is none.
     request: str = ""
+    #: The cells so far, as they were written, where the code asks for ``In``.
+    inputs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +143,11 @@ class Call:
     discard: bool
     buffers: Sequence[Buffer] = ()
     timeout: float = inf
+    #: Whether what it changes comes back as from a cell: arguments, globals, the state of the process.
+    commit: bool = False
+    #: As in ``Execute``; of what is committed.
+    keep: list[str] | None = None
+    partial: bool = False
     request: str = ""
 
 
@@ -496,8 +522,10 @@ Message: TypeAlias = (
     Settle
     | Preload
     | Fork
+    | Hurry
     | Forked
     | Listen
+    | Rehearse
     | Adopt
     | Execute
     | Call

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import contextvars
 import copyreg
 import functools
 import gc
@@ -21,12 +22,25 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, classes, ended, frames, pictures, symbols, tensors, widgets
+from ipytimeout.wire import (
+    arrays,
+    caches,
+    classes,
+    contexts,
+    ended,
+    frames,
+    pictures,
+    small,
+    symbols,
+    tensors,
+    tracebacks,
+    widgets,
+)
 from ipytimeout.wire.ended import Refused
 
 if TYPE_CHECKING:
@@ -162,11 +176,12 @@ _OWN_DICT_BY_NAME = _own_dict_by_name()
 class ModuleGlobals:
     """Stands for the globals of an importable module in the stream."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, by_hand: types.ModuleType | None = None) -> None:
         self.name = name
+        self.by_hand = by_hand
 
     def __reduce__(self) -> Reduced:
-        return module_globals, (self.name,)
+        return (module_globals, (self.name,)) if self.by_hand is None else (vars, (self.by_hand,))
 
 
 def module_globals(name: str) -> dict[str, Any]:
@@ -178,7 +193,11 @@ def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Redu
         return NotImplemented
     module = sys.modules.get(func.__globals__.get("__name__") or "")
     namespace: Any = func.__globals__
-    if namespace is not pickler.namespace and module is not None and vars(module) is namespace:
+    if namespace is pickler.namespace or module is None or vars(module) is not namespace:
+        namespace = _globals_of(func, pickler)
+    elif classes.is_made_by_hand(module):
+        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__, module))
+    else:
         namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__))
     state = {
         "__qualname__": func.__qualname__,
@@ -192,6 +211,26 @@ def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Redu
     }
     args = (func.__code__, namespace, func.__name__, func.__closure__)
     return make_function, args, state, None, None, set_function_state
+
+
+def _globals_of(func: types.FunctionType, pickler: NamespacePickler) -> dict[str, Any]:
+    """Return the globals that belong to no module. Of those of a library, as ``lambdify`` makes them, what is used."""
+    namespace = func.__globals__
+    if namespace is pickler.namespace or len(namespace) < _MANY_GLOBALS:
+        return namespace
+    used = {name for code in _codes(func.__code__) for name in code.co_names} | {"__name__"}
+    return {name: namespace[name] for name in used & namespace.keys()}
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _codes(const)
+
+
+#: A namespace of so many names was made by a library.
+_MANY_GLOBALS = 300
 
 
 def make_function(
@@ -252,7 +291,7 @@ def exception_members(error: BaseException) -> dict[str, object]:
 
 
 def reduce_exception(error: BaseException, pickler: NamespacePickler) -> Reduced:
-    chain = (error.__cause__, error.__context__, error.__suppress_context__)
+    chain = (error.__cause__, error.__context__, error.__suppress_context__, error.__traceback__)
     cls = type(error)
     if _is_native(cls, "__reduce__") and _is_native(cls, "__reduce_ex__"):
         # Arguments may lead back to the exception; only a group must have its own from the start.
@@ -273,8 +312,8 @@ def make_exception(cls: type[BaseException], args: tuple[Any, ...]) -> BaseExcep
     return cls.__new__(cls, *args)
 
 
-def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool]]) -> None:
-    attributes, members, args, (cause, context, suppress) = state
+def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool, Any]]) -> None:
+    attributes, members, args, (cause, context, suppress, traceback) = state
     if args is not None:
         error.args = args
         base = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
@@ -285,9 +324,17 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
         error.__setstate__(attributes)
     for name, value in (members or {}).items():
         with contextlib.suppress(AttributeError, TypeError):  # read-only: it was an argument
-            setattr(error, name, value)
+            # An OSError whose errno was set to None says so in its text.
+            if getattr(error, name) is not value:
+                setattr(error, name, value)
     error.__cause__, error.__context__ = cause, context
     error.__suppress_context__ = suppress
+    error.__traceback__ = traceback
+
+
+def reduce_traceback(traceback: types.TracebackType, pickler: NamespacePickler) -> Reduced:
+    """What it shows: its frames stay where they are."""
+    return tracebacks.traceback_of, (tracebacks.frames_of(traceback), tracebacks.last_lines(traceback))
 
 
 # ---------------------------------------------------------------- modules
@@ -296,15 +343,29 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
 def reduce_module(module: types.ModuleType, pickler: NamespacePickler) -> Reduced:
     if sys.modules.get(module.__name__) is module and getattr(module, "__spec__", None) is not None:
         return import_quietly, (module.__name__,)
-    return NotImplemented
+    if not classes.is_made_by_hand(module):
+        return NotImplemented
+    state = {name: value for name, value in vars(module).items() if name != "__builtins__"}
+    return types.ModuleType, (module.__name__,), state, None, None, _set_module
+
+
+def _set_module(module: types.ModuleType, state: dict[str, Any]) -> None:
+    vars(module).update(state)
 
 
 def import_quietly(name: str) -> types.ModuleType:
     """Import a module that another process has imported, and what it printed was shown."""
     if name not in sys.modules:
-        with contextlib.redirect_stdout(Muted(sys.stdout)), contextlib.redirect_stderr(Muted(sys.stderr)):
+        with quietly():
             importlib.import_module(name)
     return sys.modules[name]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Drop what this thread prints."""
+    with contextlib.redirect_stdout(Muted(sys.stdout)), contextlib.redirect_stderr(Muted(sys.stderr)):
+        yield
 
 
 class OfALibrary:
@@ -375,32 +436,6 @@ class Muted:
 
 
 # ---------------------------------------------------------------- small things of the standard library
-
-
-def reduce_lru_cache(cached: Any, pickler: NamespacePickler) -> Reduced:
-    if _is_importable(cached):
-        return cached.__qualname__
-    parameters = cached.cache_parameters()
-    return make_lru_cache, (cached.__wrapped__, parameters), dict(cached.__dict__), None, None, _set_attributes
-
-
-def _is_importable(obj: Any) -> bool:
-    """Whether a module that is no notebook has this very object under its name."""
-    module = getattr(obj, "__module__", None)
-    if module in (None, "__main__"):
-        return False
-    found: Any = sys.modules.get(module)
-    for name in obj.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is obj
-
-
-def make_lru_cache(function: Callable[..., object], parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
-
-
-def _set_attributes(obj: Any, attributes: dict[str, object]) -> None:
-    vars(obj).update(attributes)
 
 
 def reduce_weakref(ref: weakref.ref[Any], pickler: NamespacePickler) -> Reduced:
@@ -483,7 +518,10 @@ _BY_TYPE.update(
         types.FunctionType: reduce_function,
         types.CellType: reduce_cell,
         types.ModuleType: reduce_module,
-        functools._lru_cache_wrapper: reduce_lru_cache,
+        functools._lru_cache_wrapper: caches.reduce_lru_cache,
+        contextvars.ContextVar: contexts.reduce_variable,
+        contextvars.Token: refuse("a token of a context"),
+        threading.local: small.reduce_local,
         weakref.ref: reduce_weakref,
         weakref.ProxyType: reduce_weak_proxy,
         weakref.CallableProxyType: reduce_weak_proxy,
@@ -503,7 +541,7 @@ _BY_TYPE.update(
         types.CoroutineType: ended.reduce_coroutine,
         types.AsyncGeneratorType: refuse("an asynchronous generator"),
         types.FrameType: refuse("a frame"),
-        types.TracebackType: refuse("a traceback"),
+        types.TracebackType: reduce_traceback,
     }
 )
 
@@ -529,6 +567,16 @@ _BY_NAME: dict[str, Reducer] = {
     "concurrent.futures._base.Future": ended.reduce_future,
     "_io._IOBase": ended.reduce_file,
     "_socket.socket": refuse("a socket"),
+    "_asyncio.Future": contexts.reduce_future,
+    "asyncio.futures.Future": contexts.reduce_future,
+    "asyncio.events.AbstractEventLoop": contexts.reduce_loop,
+    "numpy.ufunc": small.reduce_ufunc,
+    "_csv.writer": small.reduce_writer,
+    "_csv.reader": small.reduce_reader,
+    **dict.fromkeys(
+        ("_hashlib.HASH", "_hashlib.HMAC", "_blake2.blake2b", "_blake2.blake2s"), refuse("a hash that was begun")
+    ),
+    "_sre.SRE_Scanner": refuse("an iterator of matches"),
     "sqlite3.Connection": refuse("a database connection"),
     "sqlite3.Cursor": refuse("a database cursor"),
 }

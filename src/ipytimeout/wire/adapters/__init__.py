@@ -43,10 +43,11 @@ class Adapters:
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
         self._adapters = dict(adapters)
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
-        """Note what a cell assigns on modules: from now on it is read too."""
+    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+        """Note what a cell assigns on modules: from now on it is read too. Tell whether that is more than before."""
         assigned: Any = self._adapters["attributes"]
-        assigned.learn(code, transform, namespace)
+        learned: bool = assigned.learn(code, transform, namespace)
+        return learned
 
     def read(self) -> Items:
         """Return every item of this process."""
@@ -138,8 +139,9 @@ def found_elsewhere() -> list[str]:
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
-    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, LOGGING, RECURSION, WARNINGS
-    from ipytimeout.wire.adapters.libraries import MATPLOTLIB, NUMPY, PANDAS, TORCH
+    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, WARNINGS
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, SKLEARN, TORCH
+    from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
 
@@ -148,9 +150,12 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "the recursion limit": RECURSION,
         "decimal": DECIMAL,
         "locale": LOCALE,
-        "logging": LOGGING,
+        "logging": LEVELS,
+        "the handlers of logging": HANDLERS,
         "numpy": NUMPY,
         "pandas": PANDAS,
+        "the accessors of pandas": ACCESSORS,
+        "scikit-learn": SKLEARN,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
         "IPython": SHELL,

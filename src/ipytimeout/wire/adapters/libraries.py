@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections.abc import Collection, Mapping
@@ -13,7 +14,7 @@ class _Matplotlib:
 
     module = "matplotlib"
     #: The backend is for ``wire.state``: it is more than an option.
-    _not_ours = frozenset({"backend", "backend_fallback"})
+    _not_ours = frozenset({"backend"})
 
     def read(self) -> dict[str, Any]:
         params = getattr(sys.modules["matplotlib"], "rcParams", {})
@@ -25,6 +26,9 @@ class _Matplotlib:
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         dict.update(sys.modules["matplotlib"].rcParams, items)
+        pyplot: Any = sys.modules.get("matplotlib.pyplot")
+        if "interactive" in items and hasattr(pyplot, "ioff"):
+            pyplot.ion() if items["interactive"] else pyplot.ioff()  # what draws after each cell comes or goes too
 
 
 class _Pandas:
@@ -41,6 +45,32 @@ class _Pandas:
             warnings.simplefilter("ignore")  # that an option is deprecated was said where it was set
             for name, value in items.items():
                 sys.modules["pandas"].set_option(name, value)
+
+
+class _Accessors:
+    """What the notebook has registered on frames: ``@pd.api.extensions.register_dataframe_accessor("geo")``."""
+
+    module = "pandas"
+    _kinds = ("DataFrame", "Series", "Index")
+
+    def read(self) -> dict[str, Any]:
+        pandas = sys.modules["pandas"]
+        found: dict[str, Any] = {}
+        for kind in self._kinds:
+            owner = getattr(pandas, kind, None)
+            for name in getattr(owner, "_accessors", ()):
+                accessor = getattr(vars(owner).get(name), "_accessor", None)
+                if getattr(accessor, "__module__", "") == "__main__":
+                    found[f"{kind}.{name}"] = accessor
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        extensions = sys.modules["pandas"].api.extensions
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it hides an attribute was said where it was registered
+            for item, accessor in items.items():
+                kind, _, name = item.partition(".")
+                getattr(extensions, f"register_{kind.lower()}_accessor")(name)(accessor)
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -74,6 +104,35 @@ class _Numpy:
             numpy.seterrcall(items["errcall"])
 
 
+class _Sklearn:
+    """``sklearn.set_config``, and how many diagrams were shown: each has a number of its own on the page."""
+
+    module = "sklearn"
+    _counters = ("_CONTAINER_ID_COUNTER", "_ESTIMATOR_ID_COUNTER")
+    _diagrams = "sklearn.utils._repr_html.estimator"
+
+    def read(self) -> dict[str, Any]:
+        sklearn = sys.modules["sklearn"]
+        if not hasattr(sklearn, "get_config"):
+            return {}
+        found = {f"config {name}": value for name, value in sklearn.get_config().items()}
+        module = sys.modules.get(self._diagrams)
+        for name in self._counters:
+            count = getattr(getattr(module, name, None), "count", None)
+            if count is not None:
+                found[f"counter {name}"] = count
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        words = {tuple(item.split(" ", 1)): value for item, value in items.items()}
+        config = {name: value for (kind, name), value in words.items() if kind == "config"}
+        if config:
+            sys.modules["sklearn"].set_config(**config)
+        for (kind, name), value in words.items():
+            if kind == "counter":
+                getattr(importlib.import_module(self._diagrams), name).count = value
+
+
 class _Torch:
     """The random generator of the CPU, the default dtype, and whether gradients are recorded."""
 
@@ -100,3 +159,4 @@ class _Torch:
 
 
 MATPLOTLIB, PANDAS, NUMPY, TORCH = _Matplotlib(), _Pandas(), _Numpy(), _Torch()
+ACCESSORS, SKLEARN = _Accessors(), _Sklearn()

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ipytimeout.wire.adapters import Delta, Items, title
+from ipytimeout.wire.modules import MODULES
 
 #: The pseudo-names of both, beside the names of the notebook. No notebook can have such names.
 PLAIN: Final = "\0plain items"
 ITEM: Final = "\0item\0"
 #: Adapters whose items must stay the very same objects.
-_BY_IDENTITY: Final = frozenset({"attributes"})
+_BY_IDENTITY: Final = frozenset({"attributes", "the handlers of logging"})
 
 
 class Packed:
@@ -65,6 +66,12 @@ def unpack(extra: Mapping[str, Any]) -> Items:
     return items
 
 
+def plain_alone(extra: Mapping[str, Any]) -> bytes | None:
+    """Return the plain items as they came, where nothing else came beside the names; else None."""
+    plain: bytes | None = extra.get(PLAIN)
+    return None if any(name.startswith(ITEM) for name in extra) else plain
+
+
 def name_of(adapter: str, item: str) -> str:
     """Return the pseudo-name of an item."""
     return f"{ITEM}{adapter}\0{item}"
@@ -85,7 +92,8 @@ def as_delta(names: Mapping[str, Any], gone: list[str]) -> Delta:
 
 def titles(reasons: Mapping[str, str]) -> dict[str, str]:
     """Return reasons by pseudo-name as reasons that a user can read; names of the notebook are left out."""
-    return {title(*_parted(name)): reason for name, reason in reasons.items() if name.startswith(ITEM)}
+    known = {"the data of your own modules": reasons[MODULES]} if MODULES in reasons else {}
+    return known | {title(*_parted(name)): reason for name, reason in reasons.items() if name.startswith(ITEM)}
 
 
 def _parted(name: str) -> tuple[str, str]:
