@@ -63,7 +63,14 @@ WAITS = {
 }
 
 
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+#: The gate tries these; .ci/full all of them.
+_SAMPLE = ("a loop that never waits", "a loop that sleeps", "an awaited loop")
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [pytest.param(w, id=name, marks=() if name in _SAMPLE else pytest.mark.full) for name, w in WAITS.items()],
+)
 def test_a_slider_is_moved_while_the_code_runs(front: Front, wait: str) -> None:
     """Its callbacks run in the main thread, in the order of the moves, and the page is told when they have."""
     code = f"""%%timeout 60
