@@ -534,6 +534,7 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
+    "sympy.polys.domains.domain.Domain": symbols.reduce_domain,
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,
