@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,6 +148,196 @@ def test_a_decorated_function_is_timed_and_calls_itself_in_place(tmp_path: Path)
     print(value, len(pids), os.getpid() in pids, fac.__name__, fac.__doc__, C().m(1))
     """
     assert script(tmp_path, code).stdout == "120 1 False fac Doc. (5, 1)\n"
+
+
+#: What a script does, and what it prints.
+SCRIPTS = {
+    "commit": (
+        """
+        rows, count, other = [1], 0, {"same": True}
+        def f(x, *, table):
+            global count, fresh
+            count += 1; fresh = rows
+            rows.append(2); x.append(3); table["k"] = rows
+            os.environ["MINE"] = "set"; os.chdir("/")
+            return x
+        arg, table, kept = [0], {}, rows
+        got = timeout(20, commit=True).run(f, arg, table=table)
+        print(got is arg, arg, rows, kept is rows, fresh is rows, table["k"] is rows, count, os.environ["MINE"], os.getcwd())
+        print(sorted(n for n in globals() if n.startswith("__")) == before)
+        """,
+        ["True [0, 3] [1, 2] True True True 1 set /", "True"],
+    ),
+    "commit of what was done before an error": (
+        """
+        rows = []
+        def f(): rows.append(1); raise KeyError("x")
+        try: timeout(20, commit=True).run(f)
+        except KeyError: print(rows)
+        def g(): rows.append(2); time.sleep(60)
+        try: timeout(0.5, commit=True).run(g)
+        except DeadlineExceeded as e: print(rows, "nothing was changed" in str(e))
+        try: timeout(0.5, commit=True, partial=True).run(g)
+        except DeadlineExceeded as e: print(rows, "what it had done was kept" in str(e))
+        """,
+        ["[1]", "[1] True", "[1, 2] True"],
+    ),
+    "keep and discard": (
+        """
+        def f(): global a, b; a = b = 1; return 5
+        print(timeout(20, commit=True, keep="a").run(f), "a" in globals(), "b" in globals())
+        print(timeout(20, discard=True).run(f))
+        """,
+        ["5 True False", "None"],
+    ),
+    "an exception of one's own": (
+        """
+        class TooSlow(Exception): pass
+        class Strict(Exception):
+            __slots__ = ()
+            def __init__(self, text): super().__init__(text.upper())
+        def f(): checkpoint(i=1); time.sleep(60)
+        try: timeout(0.5, exception=TooSlow).run(f)
+        except TooSlow as e: print("timed out after 500 ms in f()" in str(e), dict(e.checkpoints), "in f:" in e.where[-1], type(e.__cause__).__name__)
+        try: timeout(0.5, exception=Strict).submit(f).result(20)
+        except Strict as e: print("TIMED OUT" in str(e), "in f\\n" in "".join(traceback.format_exception(e)))
+        print([type(v).__name__ for v in timeout(0.5, exception=TooSlow).map(time.sleep, [0, 60])])
+        """,
+        ["True {'i': 1} True DeadlineExceeded", "True True", "['NoneType', 'TooSlow']"],
+    ),
+    "what is at the deadline is not for the error of a run inside": (
+        """
+        def outer(): run_with_timeout(0.2, time.sleep, 60)
+        try: timeout(30, default="late").run(outer)
+        except DeadlineExceeded as e: print("200 ms" in str(e))
+        print(timeout(0.5, default="late").run(time.sleep, 60), timeout(0.5, default="late").submit(time.sleep, 60).result(20))
+        """,
+        ["True", "late late"],
+    ),
+    "a deadline that depends on the arguments": (
+        """
+        limits = timeout(lambda seconds, factor="2": seconds * int(factor), default="late")
+        print(limits.run(lambda s, factor="2": remaining() > 15, 10), limits.run(lambda s: time.sleep(60), 0.2))
+        @timeout(lambda self, x: self.seconds * x, default="late")
+        def method(self, x): time.sleep(60)
+        class C: seconds = 0.1; m = method
+        print(C().m(2), list(limits.map(time.sleep, [0.1])))
+        try: timeout(lambda: "soon").run(print)
+        except ValueError as e: print("not a duration" in str(e))
+        """,
+        ["True late", "late [None]", "True"],
+    ),
+    "methods of every kind": (
+        """
+        class Base:
+            k = 1
+            @timeout(20)
+            def m(self, x): return self.k, x, os.getpid() != here
+            @classmethod
+            @timeout(20)
+            def c(cls, x): return cls.__name__, x
+            @timeout(20)
+            @classmethod
+            def d(cls, x): return cls.__name__, x
+            @staticmethod
+            @timeout(20)
+            def s(x): return x
+            @timeout(20)
+            @staticmethod
+            def t(x): return x
+            @timeout(20)
+            async def a(self, x): return self.k + x
+            @timeout(20)
+            def rec(self, n): return 1 if n < 2 else n * self.rec(n - 1)
+        class Derived(Base):
+            k = 2
+            def m(self, x): return super().m(x)
+        here = os.getpid()
+        d = Derived()
+        print(d.m(3), d.c(4), Derived.d(5), d.s(6), Derived.t(7), asyncio.run(d.a(8)), d.rec(5))
+        print(Base.m(d, 1), Base().m.submit(2).result(20), list(d.rec.map([3, 4])))
+        print(inspect.signature(Base.m), inspect.signature(d.rec), inspect.iscoroutinefunction(Base.a) or sys.version_info < (3, 12))
+        """,
+        ["(2, 3, True) ('Derived', 4) ('Derived', 5) 6 7 10 120", "(2, 1, True) (1, 2, True) [6, 24]", "(self, x) (n) True"],
+    ),
+    "functions that call each other": (
+        """
+        @timeout(30)
+        def even(n): return (os.getpid(),) if n == 0 else (os.getpid(), *odd(n - 1))
+        @timeout(30)
+        def odd(n): return (os.getpid(),) if n == 0 else (os.getpid(), *even(n - 1))
+        print(len(set(even(2))))
+        @timeout(60)
+        def outer(): return timeout(0.3, default="inner ended").run(time.sleep, 60), remaining() > 10
+        print(outer())
+        @timeout(0.7)
+        def short(): run_with_timeout(60, time.sleep, 60)
+        begun = time.monotonic()
+        try: short()
+        except DeadlineExceeded as e: print("700 ms" in str(e), time.monotonic() - begun < 10)
+        """,
+        ["3", "('inner ended', True)", "True True"],
+    ),
+    "from any thread": (
+        """
+        rows = []
+        def f(i): rows.append(i); return i
+        found = []
+        def work(): found.append((timeout(30, commit=True).run(f, 1), timeout(0.3, default="late").run(time.sleep, 60)))
+        thread = threading.Thread(target=work); thread.start(); thread.join()
+        print(found, rows)
+        """,
+        ["[(1, 'late')] [1]"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_program_prints_what_it_should(tmp_path: Path, name: str) -> None:
+    """And says nothing on stderr."""
+    code, lines = SCRIPTS[name]
+    header = "import asyncio, inspect, os, sys, threading, traceback\nbefore = sorted(n for n in globals() if n.startswith('__'))\n"
+    done = script(tmp_path, header + textwrap.dedent(code))
+    assert done.stderr == "" and done.stdout.splitlines() == lines
+
+
+def _squares(count: int) -> Iterator[int]:
+    for i in range(count):
+        yield i * i
+
+
+async def _later(count: int) -> AsyncIterator[int]:
+    for i in range(count):
+        yield i
+
+
+@pytest.mark.parametrize("generator", [_squares, _later])
+@pytest.mark.parametrize("way", ["run", "submit", "map", "__call__"])
+def test_a_generator_function_is_refused_with_what_to_write(generator: Callable[..., object], way: str) -> None:
+    with pytest.raises(TypeError, match=rf"return list\({generator.__name__}"):
+        getattr(timeout(5), way)(generator, *([[1]] if way == "map" else []))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"keep": "a"}, "commit=True"),
+        ({"exception": TimeoutError, "default": None}, "contradict"),
+        ({"exception": ValueError("x")}, "a class of exceptions"),
+        ({"commit": True, "discard": True, "keep": "a"}, "contradict"),
+        ({"commit": 1}, "True or False"),
+        ({"with_names": "a b"}, "with_names="),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_runs(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        timeout(5, **options)
+
+
+@pytest.mark.parametrize("wrong", [3, property(len), type("C", (), {})])
+def test_only_functions_are_decorated(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="decorates a function"):
+        timeout(5)(wrong)
 
 
 def test_where_the_code_was_is_in_the_traceback_of_a_script(tmp_path: Path) -> None:

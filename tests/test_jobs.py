@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PRELUDE = """
-import asyncio, concurrent.futures, gc, itertools, os, threading, time
+import asyncio, concurrent.futures, gc, itertools, os, socket, threading, time
 from ipytimeout import *
 def double(x, seconds=0.0):
     time.sleep(seconds)
@@ -156,6 +156,33 @@ SCRIPTS = {
         until(lambda: not jobs())
         """,
         ["1", "raised"],
+    ),
+    "an item that cannot be sent costs only itself": (
+        """
+        print(names(timeout(20).map(type, [1, (i for i in [1]).__iter__().__class__, threading.Lock(), socket.socket(), 2]))[3:])
+        """,
+        ["['PicklingError', <class 'int'>]"],
+    ),
+    "a map that is interrupted": (
+        """
+        import signal
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try: list(timeout(600).map(lambda i: spin(), range(4), workers=2))
+        except KeyboardInterrupt: print("interrupted")
+        until(lambda: not jobs()); print("ended")
+        """,
+        ["interrupted", "ended"],
+    ),
+    "a long map": (
+        """
+        import tracemalloc
+        values = timeout(20).map(len, (bytes(1_000_000) for _ in itertools.count()), workers=2)
+        for _ in range(10): next(values)
+        tracemalloc.start()
+        for _ in range(40): assert next(values) == 1_000_000
+        print(tracemalloc.get_traced_memory()[1] < 40_000_000, threading.active_count() < 10, len(os.listdir("/proc/self/fd")) < 60)
+        """,
+        ["True True True"],
     ),
     "an endless map": (
         """

@@ -5,23 +5,25 @@ Law of the file: it checks what it is given and hands it on to ``host.run``; not
 
 from __future__ import annotations
 
-import functools
-import inspect
+import contextlib
+import dataclasses
 import os
-import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from ipytimeout.config import settings
+from ipytimeout.decorated import TimedFunction, decorate, refuse_generators
 from ipytimeout.exceptions import DeadlineExceeded
 from ipytimeout.options import (
     OptionError,
     RunOptions,
     StartMethod,
     parse_duration,
+    parse_max_output,
     parse_memory,
+    parse_names,
     parse_start,
 )
 from ipytimeout.platforms import refuse_unsupported
@@ -34,7 +36,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 #: A duration: seconds, text such as "1h30m", or a timedelta.
-Duration = float | str | timedelta
+Duration: TypeAlias = float | str | timedelta
 
 
 class _Missing:
@@ -45,7 +47,13 @@ class _Missing:
 _RAISE = _Missing()
 
 
-def run_with_timeout(timeout: Duration, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+@overload
+def run_with_timeout(
+    timeout: Duration, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+) -> R: ...
+@overload
+def run_with_timeout(timeout: Duration, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+def run_with_timeout(timeout: Duration, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Call a function in a child process and end it when it takes too long.
 
     Follows the plain ``Process``, ``join(timeout)``, ``terminate()`` of the ``multiprocessing`` documentation,
@@ -88,7 +96,8 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
     Parameters
     ----------
     timeout
-        Seconds from the moment the function starts, text with units, a ``timedelta``, or ``inf``.
+        Seconds from the moment the function starts, text with units, a ``timedelta``, or ``inf``; or a function of the
+        arguments of the call that returns one of these: ``timeout(lambda path: 5 + os.path.getsize(path) / 1e6)``.
     kill_after
         The grace period in seconds between the interrupt and the kill; ``0`` kills at once.
     memory
@@ -96,59 +105,116 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         with a unit (``"2GB"``, ``"512MiB"``), or ``"50%"`` of what this container or machine may use.
     default
         Returned at the deadline instead of raising ``DeadlineExceeded``.
+    exception
+        Raised at the deadline instead of ``DeadlineExceeded``: a class of exceptions, which is called with the text.
+        It is raised from the ``DeadlineExceeded``, and has its ``where`` and its ``checkpoints``.
+    commit
+        Change what a cell would change: what the function does to its arguments, to globals and to the state of the
+        process comes back. Of a background call it does when its ``result()`` is asked for.
+    partial
+        With ``commit``: what the function had done comes back at the deadline and on Cancel, too. Without, only False:
+        a function has no value before it ends. What it has given to ``checkpoint`` is in ``error.checkpoints``.
+    keep
+        With ``commit``: bind these globals only; ``"a, b"`` or a sequence of names.
+    discard
+        Bring nothing back, and unpickle nothing that the child made; the value is None.
+    with_names
+        Names of the notebook to be sent as well, beyond those that the function is seen to use; ``"*"`` for all.
+    max_output
+        How much of what the function prints is shown, head and tail: bytes, text with a unit (``"500kB"``), or ``inf``.
+        Unless told, 2 MB where it goes to a page, and all of it elsewhere.
     start
         How the child is had: ``"auto"``, ``"warm"`` or ``"spawn"``.
-    partial
-        Only False: a function has no value before it ends. What it has given to ``checkpoint`` is in
-        ``error.checkpoints`` of the ``RunError`` that is raised.
+    quiet
+        Show no panel.
 
     Raises
     ------
     OptionError
-        A duration, a size or a start method is none, or ``partial`` is asked for; nothing has run.
+        A duration, a size or a start method is none, or two options contradict each other; nothing has run.
     """
 
     def __init__(
         self,
-        timeout: Duration,
+        timeout: Duration | Callable[..., Duration],
         *,
         kill_after: Duration | None = None,
         memory: float | str | None = None,
         default: Any = _RAISE,
-        start: str | StartMethod | None = None,
+        exception: type[BaseException] | None = None,
+        commit: bool = False,
         partial: bool = False,
+        keep: str | Sequence[str] | None = None,
+        discard: bool = False,
+        with_names: str | Sequence[str] = (),
+        start: str | StartMethod | None = None,
+        quiet: bool = False,
+        max_output: float | str | None = None,
     ) -> None:
-        if partial:
+        if partial and not commit:
             raise OptionError(
-                "partial=True is for cells: a function brings back its value only, and has none before it ends; "
-                "make values safe with checkpoint(name=value), they are in error.checkpoints"
+                "partial=True is for cells, or with commit=True: a function brings back its value only, and has none "
+                "before it ends; make values safe with checkpoint(name=value), they are in error.checkpoints"
             )
+        if keep is not None and not commit:
+            raise OptionError("keep= is for commit=True: a function brings back its value, and no names")
+        if exception is not None and default is not _RAISE:
+            raise OptionError("default= and exception= contradict each other: a value is returned, or one is raised")
+        if exception is not None and not (isinstance(exception, type) and issubclass(exception, BaseException)):
+            raise OptionError(f"exception= takes a class of exceptions, not {exception!r}")
         here = settings()
+        #: Called with the arguments of the call; None where the deadline is always the same.
+        self._seconds = timeout if callable(timeout) else None
         options = RunOptions(
-            timeout=parse_duration(timeout),
+            timeout=inf if callable(timeout) else parse_duration(timeout),
             kill_after=here.kill_after if kill_after is None else parse_duration(kill_after, allow_zero=True),
             start=here.start if start is None else parse_start(start),
             memory=here.memory if memory is None else parse_memory(memory),
+            commit=commit,
+            partial=partial,
+            keep=None if keep is None else parse_names(keep, option="keep="),
+            discard=discard,
+            with_names=parse_names(with_names, option="with_names=", all_allowed=True) if with_names else (),
+            quiet=quiet,
+            max_output=here.max_output if max_output is None else parse_max_output(max_output),
         )
-        self._options = here.bound(options)
+        self._options = options if self._seconds is not None else here.bound(options)
         self._default = default
+        self._exception = exception
 
-    def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def _options_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> RunOptions:
+        """Return the options of one call."""
+        if self._seconds is None:
+            return self._options
+        seconds = parse_duration(self._seconds(*args, **kwargs))
+        return settings().bound(dataclasses.replace(self._options, timeout=seconds))
+
+    def _at_deadline(self, error: DeadlineExceeded) -> Any:
+        """Return or raise what is wanted at the deadline."""
+        if self._exception is not None:
+            raise _like(error, self._exception) from error
+        if self._default is _RAISE:
+            raise error
+        return self._default
+
+    @overload
+    def run(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``function(*args, **kwargs)`` in a child; return its value, or raise what it raises."""
         __tracebackhide__ = True
         _check_function(function, "run")
         refuse_unsupported()
         from ipytimeout.host.run import run_call
 
-        try:
-            value: R = run_call(function, args, kwargs, self._options)
-        except DeadlineExceeded:
-            if self._default is _RAISE:
-                raise
-            value = self._default
-        return value
+        return run_call(function, args, kwargs, self._options_for(args, kwargs), self._at_deadline)
 
-    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    @overload
+    def submit(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``function(*args, **kwargs)`` in a child, in the background; return its ``Job`` at once.
 
         What is passed is what it is now: later changes of the caller's objects do not reach the child.
@@ -158,17 +224,26 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         from ipytimeout.host.job import start
         from ipytimeout.host.run import PreparedCall
 
-        return start(PreparedCall.of(function, args, kwargs, self._options), getattr(function, "__name__", "a call"))
+        options = self._options_for(args, kwargs)
+        call = PreparedCall.of(function, args, kwargs, options, self._at_deadline, meanwhile=True)
+        return start(call, getattr(function, "__name__", "a call"))
 
-    async def arun(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def _submit_item(self, function: Callable[..., Any], item: Any) -> Job[Any]:
+        """Submit one call of a map: nobody looks at its job."""
+        from ipytimeout.host.job import start
+        from ipytimeout.host.run import PreparedCall
+
+        options = self._options_for((item,), {})
+        call = PreparedCall.of(function, (item,), {}, options, self._at_deadline, meanwhile=True)
+        return start(call, "an item", quiet=True)
+
+    @overload
+    async def arun(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def arun(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def arun(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do as ``run``, without blocking the event loop. When the awaiting task is cancelled, the child is ended."""
-        try:
-            return await self.submit(function, *args, **kwargs)
-        except DeadlineExceeded:
-            if self._default is _RAISE:
-                raise
-            default: R = self._default
-            return default
+        return await self.submit(function, *args, **kwargs)
 
     def map(
         self,
@@ -214,23 +289,23 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
     ) -> Iterator[R | BaseException]:
         from ipytimeout.host.mapping import run_all
 
-        call: Callable[[T], Job[R]] = functools.partial(self.submit, function)  # type: ignore[call-arg]
-        for job in run_all(call, items, workers, ordered=ordered):
+        submit: Any = self._submit_item
+        for job in run_all(lambda item: submit(function, item), items, workers, ordered=ordered, options=self._options):
             error = job.exception()
             if error is None:
                 yield job.result()
-            elif isinstance(error, DeadlineExceeded) and self._default is not _RAISE:
-                yield self._default
             elif raises or not isinstance(error, Exception):
                 raise error
             else:
                 yield error
 
     def __call__(self, function: Callable[P, R]) -> TimedFunction[P, R]:
-        """Decorate a function: every call of it runs in a child with these limits."""
-        if not callable(function):
-            raise TypeError(f"@timeout(...) decorates a function, not {type(function).__name__}")
-        return TimedFunction(self, function)
+        """Decorate a function or a method: every call of it runs in a child with these limits.
+
+        Above or below ``@classmethod`` and ``@staticmethod``; of a coroutine function every call is awaited.
+        """
+        decorated: TimedFunction[P, R] = decorate(self, function)
+        return decorated
 
     def __enter__(self) -> None:
         raise TypeError(
@@ -242,7 +317,15 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         """Never reached: ``__enter__`` always raises."""
 
     def __repr__(self) -> str:
-        return f"timeout({self._options.timeout:g})"
+        return f"timeout({self._options.timeout:g})" if self._seconds is None else f"timeout({self._seconds!r})"
+
+
+def _like(error: DeadlineExceeded, exception: type[BaseException]) -> BaseException:
+    """Make an exception of another class that tells the same."""
+    own = exception(str(error))
+    with contextlib.suppress(AttributeError, TypeError):  # a class may allow no attributes: its cause has them
+        own.where, own.checkpoints = error.where, error.checkpoints  # type: ignore[attr-defined]
+    return own.with_traceback(error.__traceback__)
 
 
 def _check_function(function: object, method: str) -> None:
@@ -251,99 +334,25 @@ def _check_function(function: object, method: str) -> None:
             f"{method}() takes a function and its arguments, not {type(function).__name__}: "
             f"write {method}(f, 3), not {method}(f(3))"
         )
+    refuse_generators(function)
 
 
-def submit(timeout: Duration, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+@overload
+def submit(
+    timeout: Duration, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+) -> Job[R]: ...
+@overload
+def submit(timeout: Duration, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+def submit(timeout: Duration, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Do as ``run_with_timeout``, in the background: return a ``Job`` at once."""
     return _timeout(timeout).submit(function, *args, **kwargs)
 
 
 def jobs() -> list[Job[Any]]:
-    """Return the jobs of this process that have not ended."""
+    """Return the jobs of this process that have not ended; in a notebook they are shown with their buttons."""
     from ipytimeout.host.job import live_jobs
 
     return live_jobs()
-
-
-class TimedFunction(Generic[P, R]):
-    """A function whose every call runs in a child process: what ``@timeout(5)`` makes.
-
-    A call of itself from inside its own run stays in place, under the deadline it already has.
-    """
-
-    def __init__(self, limits: timeout, function: Callable[P, R]) -> None:
-        functools.update_wrapper(self, function)
-        self._limits = limits
-        self._function = function
-        self._key = uuid.uuid4().hex
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        __tracebackhide__ = True
-        if self._key in _running:
-            return self._function(*args, **kwargs)
-        if inspect.iscoroutinefunction(self._function):
-            awaitable: Any = self.arun(*args, **kwargs)  # as the function itself: to be awaited
-            return awaitable  # type: ignore[no-any-return]
-        return self._limits.run(_InPlace(self._key, self._function), *args, **kwargs)
-
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """Call it in the background; return its ``Job`` at once."""
-        return self._limits.submit(_InPlace(self._key, self._function), *args, **kwargs)
-
-    async def arun(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call it without blocking the event loop."""
-        return await self._limits.arun(_InPlace(self._key, self._function), *args, **kwargs)
-
-    def map(self, items: Iterable[Any], /, **options: Any) -> Iterator[R | BaseException]:
-        """Call it for each item; the options are those of ``timeout.map``."""
-        function: Any = _InPlace(self._key, self._function)
-        return self._limits.map(function, items, **options)
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> TimedFunction[P, R]: ...
-    @overload
-    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
-    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]:
-        """Bind to an instance, as functions do: methods can be decorated."""
-        return self if instance is None else functools.partial(self.__call__, instance)  # type: ignore[arg-type]
-
-    def __repr__(self) -> str:
-        return f"<{self._limits!r} {self._function!r}>"
-
-
-class _InPlace(Generic[P, R]):
-    """Calls a decorated function in the child, where its calls of itself are not timed again."""
-
-    def __init__(self, key: str, function: Callable[P, R]) -> None:
-        self._key = key
-        self._function = function
-        self.__name__ = getattr(function, "__name__", "a function")
-        self.__wrapped__ = function
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        with _in_place(self._key):
-            value: Any = self._function(*args, **kwargs)
-        if inspect.iscoroutine(value):  # the child runs it to its end
-            value = self._awaited(value)
-        result: R = value
-        return result
-
-    async def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        with _in_place(self._key):
-            return await coroutine
-
-
-#: Decorated functions that this process runs right now: only ever filled in a child.
-_running: set[str] = set()
-
-
-@contextmanager
-def _in_place(key: str) -> Iterator[None]:
-    _running.add(key)
-    try:
-        yield
-    finally:
-        _running.discard(key)
 
 
 _timeout = timeout

@@ -61,10 +61,12 @@ def argument_parser() -> MagicArgumentParser:
             "SIZE",
         ),
         (("-p", "--partial"), "keep what the code had done, also when it is timed out or cancelled", None),
+        (("-b", "--background"), "return at once; NAME becomes the job", "NAME"),
         (("-q", "--quiet"), "no panel and no summary", None),
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),
         (("--with",), "also send these names, beyond those that the code uses; * for all", "NAMES"),
+        (("--max-output",), "how much stream output is shown, head and tail: 500kB, 10MB, inf; default 2MB", "SIZE"),
         (("--start",), "how the process is started: " + ", ".join(m.value for m in StartMethod), "METHOD"),
         (("-h", "--help"), "show this text", None),
     ):
@@ -96,6 +98,7 @@ class TimeoutMagics(Magics):
     default_kill_after = AnyTrait(help="The grace period: from the interrupt to the kill.").tag(config=True)
     default_memory = AnyTrait(help="How much memory a run may use: '2GB', '50%'.").tag(config=True)
     default_start = AnyTrait(help="How the process is started: auto, warm, spawn.").tag(config=True)
+    default_max_output = AnyTrait(help="How much stream output is shown: '500kB', '10MB', 'inf'.").tag(config=True)
     max_timeout = AnyTrait(help="More than this no run may ask for.").tag(config=True)
     max_memory = AnyTrait(help="More than this no run may use.").tag(config=True)
 
@@ -108,18 +111,27 @@ class TimeoutMagics(Magics):
         if options is None:
             print(argument_parser().format_help())
             return None
-        from ipytimeout.host.run import run_cell
-
-        if cell is not None:
+        if cell is None:
+            code = parsed.statement
+            _check_statement(shell, code, local_ns)
+        else:
             if parsed.statement and not parsed.statement.startswith("#"):
                 raise UsageError(_misplaced(parsed.statement))
             code = _as_written(shell, cell)
-            if code.strip():
-                run_cell(shell, code, options)
+            if not code.strip():
+                return None
+        if parsed.background is not None:
+            from ipytimeout.host.background import start_cell
+
+            start_cell(shell, code, options, parsed.background, statement=cell is None)
             return None
-        _check_statement(shell, parsed.statement, local_ns)
-        value = run_cell(shell, parsed.statement, options, statement=True)
-        return None if _is_silenced(parsed.statement, sys._getframe()) else value
+        from ipytimeout.host.run import run_cell
+
+        if cell is not None:
+            run_cell(shell, code, options)
+            return None
+        value = run_cell(shell, code, options, statement=True)
+        return None if _is_silenced(code, sys._getframe()) else value
 
     # What %timeout? and %%timeout? show.
     timeout.__doc__ = argument_parser().format_help()
@@ -138,7 +150,12 @@ class TimeoutMagics(Magics):
                 return parsed, None
             here = settings()
             options = parsed.options(
-                evaluate, timeout=here.timeout, kill_after=here.kill_after, memory=here.memory, start=here.start
+                evaluate,
+                timeout=here.timeout,
+                kill_after=here.kill_after,
+                memory=here.memory,
+                start=here.start,
+                max_output=here.max_output,
             )
             return parsed, here.bound(options)
         except OptionError as error:

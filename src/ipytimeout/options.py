@@ -10,6 +10,7 @@ from __future__ import annotations
 import decimal
 import difflib
 import enum
+import keyword
 import math
 import numbers
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ipytimeout.sizes import UNIT, Share, parse_size
+from ipytimeout.sizes import UNIT, Share, parse_output_size, parse_size
 
 #: The grace period when none is given, in seconds.
 DEFAULT_KILL_AFTER = 1.0
@@ -148,6 +149,14 @@ def parse_memory(size: object) -> int | Share | None:
         raise OptionError(f"--memory: {error}") from None
 
 
+def parse_max_output(size: object) -> float | None:
+    """Read how much output is shown, as ``sizes.parse_output_size`` does; ``None``: what is usual where it goes."""
+    try:
+        return None if size is None else parse_output_size(size)
+    except ValueError as error:
+        raise OptionError(f"--max-output: {error}") from None
+
+
 def parse_names(names: object, *, option: str, all_allowed: bool = False) -> tuple[str, ...]:
     """Read names of variables: ``"a, b"``, or a sequence of names. ``option`` is what a mistake is blamed on."""
     if isinstance(names, str):
@@ -194,6 +203,10 @@ class RunOptions:
     memory: int | Share | None = None
     #: Whether what the code had done comes back at the deadline and on Cancel too.
     partial: bool = False
+    #: For a function: whether it changes its caller's arguments and globals, as a cell does.
+    commit: bool = False
+    #: How many bytes of stream output are shown, head and tail; may be infinite. ``None``: 2 MB on a page, else all.
+    max_output: float | None = None
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -207,11 +220,12 @@ class RunOptions:
         if math.isinf(self.kill_after):
             raise OptionError("--kill-after cannot be inf: the run must end some day; for example --kill-after 10")
         put("memory", parse_memory(self.memory))
+        put("max_output", parse_max_output(self.max_output))
         if self.keep is not None:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
         put("start", parse_start(self.start))
-        for flag in ("discard", "quiet", "partial"):
+        for flag in ("discard", "quiet", "partial", "commit"):
             if not isinstance(getattr(self, flag), bool):
                 raise OptionError(f"{flag} is True or False, not {_shown(getattr(self, flag))}")
         if self.discard and self.keep is not None:
@@ -241,6 +255,9 @@ class ParsedLine:
     quiet: bool = False
     memory: str | None = None
     partial: bool = False
+    #: The name that the job gets; None: not in the background.
+    background: str | None = None
+    max_output: str | None = None
     help: bool = False
 
     def options(
@@ -251,6 +268,7 @@ class ParsedLine:
         kill_after: float = DEFAULT_KILL_AFTER,
         memory: int | Share | None = None,
         start: StartMethod = StartMethod.AUTO,
+        max_output: float | None = None,
     ) -> RunOptions:
         """Make the options, with ``evaluate`` for the text of an expression. Raise ``OptionError``.
 
@@ -275,6 +293,9 @@ class ParsedLine:
             quiet=self.quiet,
             memory=memory if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
             partial=self.partial,
+            max_output=(
+                max_output if self.max_output is None else parse_max_output(_expanded(self.max_output, evaluate))
+            ),
         )
 
 
@@ -289,9 +310,10 @@ _VALUES = {
     "--keep": "keep",
     "--with": "with_names",
     "--start": "start",
+    "-b": "background",
+    "--background": "background",
+    "--max-output": "max_output",
 }
-_LATER = {"-b": "--background", "--max-output": "--max-output"}
-_LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _STRING = re.compile(
@@ -364,9 +386,7 @@ def _split_option(token: str) -> tuple[str, str | None]:
     elif token[:2] in _VALUES:
         option, value = token[:2], token[2:]
     else:
-        option, value = (token[:2] if token[:2] in _LATER else token), None
-    if option in _LATER:
-        raise OptionError(f"option {_LATER[option]} is not available in this version")
+        option, value = token, None
     known = [*_FLAGS, *_VALUES]
     if option not in known:
         near = difflib.get_close_matches(option, [o for o in known if o.startswith("--")], n=1, cutoff=0.5)
@@ -381,7 +401,7 @@ def _value(option: str, rest: str) -> tuple[str, str]:
     if option in ("--keep", "--with"):
         return _names_text("", rest)
     value, rest = _token(rest)
-    if option in ("-m", "--memory") and value[-1].isdigit():
+    if option in ("-m", "--memory", "--max-output") and value[-1].isdigit():
         unit, behind = _token(rest)
         if unit and UNIT.fullmatch(unit):  # "2 GB", as people write it
             return value + unit, behind
@@ -409,6 +429,10 @@ def _typed(field: str, value: str, option: str) -> object:
             return parse_names(value, option=option, all_allowed=True)
         case "start":
             return parse_start(value)
+        case "background":
+            if not value.isidentifier() or keyword.iskeyword(value):
+                raise OptionError(f"{option} takes the name of a variable for the job, not {_shown(value)}")
+            return value
         case _:
             return value
 

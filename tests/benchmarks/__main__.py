@@ -49,6 +49,7 @@ def main() -> None:
 
     with sections.empty_runs() as ways:
         table("a run of nothing", ways, rounds)
+    table("a map: milliseconds per item", sections.many_items(), few)
     table("50 ordinary names, one changed", sections.fifty_names(host), rounds)
 
     size = int(ARRAY_BYTES * options.scale) // 8

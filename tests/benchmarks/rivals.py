@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.queues import Queue
 from typing import Any, BinaryIO
 
@@ -51,6 +51,14 @@ def pebble_process(function: Callable[..., Any], *args: Any) -> Any:
     from pebble import concurrent
 
     return concurrent.process(timeout=TIMEOUT)(function)(*args).result()
+
+
+def pebble_map(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
+    """``pebble.ProcessPool.map``, each item in a process of its own."""
+    from pebble import ProcessPool
+
+    with ProcessPool(max_workers=workers, max_tasks=1) as pool:
+        return list(pool.map(function, items, timeout=TIMEOUT).result())
 
 
 def fork_and_wait() -> None:

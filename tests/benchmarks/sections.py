@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from tests.benchmarks.measure import Way
 #: How long until the next idle process is ready, in seconds, by start method; generous, for a loaded machine.
 READY = {"warm": 0.5, "spawn": 2.5}
 METHODS = tuple(READY)
+#: So many items a map is measured on.
+ITEMS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,39 @@ def empty_runs() -> Iterator[list[Way]]:
             ]
         finally:
             kernel.close()
+
+
+def many_items() -> list[Way]:
+    """A map over many small items, each in a process of its own: milliseconds for each item."""
+
+    def per_item(run: Callable[[], object]) -> Callable[[], float]:
+        def seconds() -> float:
+            begin = time.perf_counter()
+            run()
+            return (time.perf_counter() - begin) / ITEMS
+
+        return seconds
+
+    items = range(ITEMS)
+    return [
+        Way("bare fork + waitpid of a process with these imports", rivals.fork_and_wait),
+        *(
+            Way(
+                f"timeout.map, {workers} workers",
+                per_item(lambda w=workers: list(timeout(600).map(work.same, items, workers=w))),
+                own_clock=True,
+            )  # type: ignore[misc]
+            for workers in (1, 2)
+        ),
+        *(
+            Way(
+                f"pebble.ProcessPool, max_tasks=1, {workers} workers",
+                per_item(lambda w=workers: rivals.pebble_map(work.same, items, w)),
+                own_clock=True,
+            )  # type: ignore[misc]
+            for workers in (1, 2)
+        ),
+    ]
 
 
 def fifty_names(host: Host) -> list[Way]:

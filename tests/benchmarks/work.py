@@ -13,6 +13,11 @@ def noop() -> None:
     """Do nothing."""
 
 
+def same(item: int) -> int:
+    """Return what is given."""
+    return item
+
+
 def total(array: NDArray[np.float64]) -> float:
     """Read all of an array."""
     return float(array.sum())

@@ -17,6 +17,7 @@ from ipytimeout.host.launch.launcher import AutoLauncher
 from ipytimeout.host.launch.spawn import SpawnLauncher
 from ipytimeout.host.launch.warden import get_warden
 from ipytimeout.host.launch.warm import Template, TemplateUnusable, WarmLauncher
+from ipytimeout.host.process_state import rehearsal
 from ipytimeout.host.settle import settle_like_here
 from ipytimeout.wire.messages import (
     Arm,
@@ -106,7 +107,7 @@ def test_no_child_is_used_twice(launcher: Launcher, settle: Settle) -> None:
     pids = set()
     for _ in range(3):
         pids.add(said(call(launcher.take(settle), show_process)).split()[0])
-        launcher.prepare(settle)
+        launcher.prepare(settle, rehearsal)
     assert len(pids) == 3
 
 
@@ -144,7 +145,7 @@ def test_signals_have_their_ordinary_meaning_in_a_child(launcher: Launcher, sett
 
 
 def test_a_new_warden_serves_after_the_old_one_was_killed(launcher: Launcher, settle: Settle) -> None:
-    launcher.prepare(settle)
+    launcher.prepare(settle, rehearsal)
     killed = get_warden()
     os.kill(killed.pid, signal.SIGKILL)
     killed._process.wait()
@@ -196,8 +197,8 @@ def test_the_template_follows_what_the_notebook_imports_later(warm: WarmLauncher
 
     assert said(call(warm.take(settle), show)) == "False False\n"
     later = dataclasses.replace(settle, preload=["colorsys"])
-    warm.prepare(settle)
-    warm.prepare(later)
+    warm.prepare(settle, rehearsal)
+    warm.prepare(later, rehearsal)
     assert said(call(warm.take(later), show)) == "True False\n"
 
 
@@ -250,7 +251,7 @@ def test_a_template_that_imports_for_long_goes_on_and_serves_later_runs(
 
 def test_a_killed_template_is_replaced(warm: WarmLauncher, settle: Settle) -> None:
     assert said(call(warm.take(settle), show_process))
-    warm.prepare(settle)
+    warm.prepare(settle, rehearsal)
     assert warm.template is not None
     pid = warm.template.pid()
     os.kill(pid, signal.SIGKILL)
@@ -282,7 +283,7 @@ def test_a_warden_that_is_killed_at_this_very_moment_is_no_error_of_preparing(se
     for launcher in (SpawnLauncher(), WarmLauncher()):
         os.kill(get_warden().pid, signal.SIGSTOP)
         os.kill(get_warden().pid, signal.SIGKILL)
-        launcher.prepare(settle)
+        launcher.prepare(settle, rehearsal)
         launcher.close()
         while get_warden()._process.poll() is not None:
             time.sleep(0.01)
@@ -296,7 +297,7 @@ def test_nothing_stays_when_the_warden_is_killed_at_any_moment_of_a_fork(
     monkeypatch.setenv("IPYTIMEOUT_TEST_MARK", mark)
     for delay in range(12):
         warm = WarmLauncher()
-        warm.prepare(settle)
+        warm.prepare(settle, rehearsal)
         time.sleep(0.12 + delay / 50)  # the template takes so long to start, and to fork
         os.kill(get_warden().pid, signal.SIGKILL)
         warm.close()

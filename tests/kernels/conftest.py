@@ -17,6 +17,8 @@ Start = Callable[[], Kernel]
 #: kernel; .ci/full has all of it.
 _OURS = {
     "test_all_or_nothing",
+    "test_container",
+    "test_flood",
     "test_grace",
     "test_host_and_warden_die",
     "test_kept",

@@ -20,7 +20,8 @@ def test_a_question_is_asked_and_the_clock_stands_still_until_it_is_answered(fro
     assert front.question() == {"prompt": "who? ", "password": False}
     time.sleep(0.8)
     front.answer("Ada")
-    assert front.reply(cell)["status"] == "ok"
+    reply = front.reply(cell)
+    assert reply["status"] == "ok", reply
     front.read(lambda: front.of(cell, "stream"))
     assert front.of(cell, "stream")[-1]["text"].endswith("hello Ada\n")
     assert front.kernel.run("print(name)").stdout == "Ada\n"

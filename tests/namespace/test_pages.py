@@ -102,7 +102,7 @@ def test_no_digest_is_made_of_mapped_memory(notebook: Notebook) -> None:
     notebook.timed(
         "import sys\n"
         "frame = sys._getframe(1)\nwhile 'watch' not in frame.f_locals: frame = frame.f_back\n"
-        "notes = [note for group in frame.f_locals['watch']._groups for note in group.notes]\n"
+        "notes = [note for group in frame.f_locals['watch']._watched.groups for note in group.notes]\n"
         "found = sum(str(vars(note)).count('Untouched(') for note in notes)\ndel frame, notes"
     )
     assert notebook["found"] >= 2

@@ -119,6 +119,14 @@ def test_the_clock_stands_still_while_the_user_is_asked() -> None:
     assert run.cause is Cause.TIMED_OUT
 
 
+def test_a_question_that_is_heard_of_before_the_start_stops_the_clock_too() -> None:
+    """Two processes tell the warden of these, and either may be the faster."""
+    run, _ = step(Run(), ARM, 0.0)
+    for now, event in ((1.0, Asking(True)), (1.1, CodeStarted()), (101.0, Asking(False)), (102.0, CodeEnded())):
+        run, _ = step(run, event, now)
+    assert (run.phase, run.cause, run.elapsed) == (Phase.RETURNING, None, pytest.approx(1.0))
+
+
 def test_cancel_and_interrupt_work_while_the_user_is_asked() -> None:
     assert play(Asking(True), 9.0, Cancel(), 9.0)[0].cause is Cause.CANCELLED
     assert play(Asking(True), 9.0, Interrupt(), 9.0)[0].cause is Cause.INTERRUPTED

@@ -176,3 +176,11 @@ def test_an_instance_of_a_class_without_a_module_travels(names: dict[str, Any]) 
     """As sympy's undefined functions have none."""
     exec("class Plain: pass\nx = Plain()\nPlain.__module__ = None", names)
     assert dump_namespace(names, ["x", "Plain"]).refused == {}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("text"), OSError(2, "no", "file"), TimeoutError(), UnicodeDecodeError("utf-8", b"x", 0, 1, "why")]
+)
+def test_an_exception_says_there_what_it_says_here(error: Exception, names: dict[str, Any]) -> None:
+    there: dict[str, Any] = load_namespace(dump_namespace(names, [], {"error": error}).buffers, {}).extra
+    assert (str(there["error"]), repr(there["error"])) == (str(error), repr(error))

@@ -15,21 +15,18 @@ import operator
 import pickle
 import sys
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ipytimeout.wire import facets, kinds
+from ipytimeout.wire import kinds
 from ipytimeout.wire.adapters.packing import ITEM, titles
-from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Buffer
-from ipytimeout.wire.modules import MODULES, Place, places_in
-from ipytimeout.wire.notes import Notes
+from ipytimeout.wire.modules import MODULES, places_in
+from ipytimeout.wire.modules import Place as ModulePlace
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, needed_first
 from ipytimeout.wire.streams import (
-    FAULTS,
-    Looker,
     NamespacePickler,
     Number,
     NumberedPickler,
@@ -39,6 +36,7 @@ from ipytimeout.wire.streams import (
     warnings_held,
 )
 from ipytimeout.wire.table import ALONE, ObjectTable
+from ipytimeout.wire.watched import Place, Watched
 
 __all__ = ["MISSING", "Collected", "Watch", "collect_call"]
 
@@ -78,10 +76,9 @@ class Watch:
         self._table = table
         self._before = dict(before)
         with collector_paused(), warnings_held():
-            self._sight = _Sight(namespace, table)
-            self._groups = _grouped(table, self._sight)
-        #: Where the classes and functions are in the groups, by their numbers; made when it is first asked for.
-        self._code: dict[int, tuple[_Group, int]] | None = None
+            self._watched = Watched(namespace, table, _known(table))
+        #: Where the classes and functions are, by their numbers; made when it is first asked for.
+        self._code: dict[int, Place] | None = None
         if len(table.objects) > _MANY:
             # Or the collector would go through all of them again and again while the code runs.
             gc.freeze()
@@ -122,7 +119,8 @@ class Watch:
         deleted = [name for name in before if name not in now and wanted(name)] + list(settings[1])
         left_behind: dict[str, str] = {}
         with collector_paused(), warnings_held():
-            changes = self._changes(left_behind)
+            changes, failed = self._watched.changes()
+        left_behind.update((self._describe(number), reason) for number, reason in failed.items())
         placed = self._new_modules()
         states: dict[str, list[tuple[object, object]]] = {}
         for place, obj, state in placed:
@@ -140,51 +138,17 @@ class Watch:
     def changed_code(self, numbers: Collection[int]) -> list[str]:
         """Say which of these classes and functions the code has changed in place by now. Called while it runs."""
         if self._code is None:
-            self._code = {
-                number: (group, index)
-                for group in self._groups
-                if issubclass(type(group.objects[0]), type | types.FunctionType)
-                for index, number in enumerate(group.numbers)
-            }
-        found = []
-        for number in sorted(self._code.keys() & numbers):
-            group, index = self._code[number]
-            for facet, notes in zip(group.facets, group.notes, strict=True):
-                try:
-                    same = facet.delta(group.objects[index], notes.before(index), self._sight) is None
-                except Exception:
-                    same = False
-                if not same:
-                    found.append(self._describe(number))
-                    break
-        return found
+            self._code = self._watched.places(lambda cls: issubclass(cls, type | types.FunctionType))
+        code, has_changed = self._code, self._watched.has_changed
+        return [self._describe(number) for number in sorted(code.keys() & numbers) if has_changed(code[number])]
 
-    def _new_modules(self) -> list[tuple[Place, Any, Any]]:
+    def _new_modules(self) -> list[tuple[ModulePlace, Any, Any]]:
         """Return the data of the modules of the user's own that the code was the first to import."""
         new = [name for name in users_modules() if name not in self._modules]
         if not new:
             return []
         can_pickle = NamespacePickler(io.BytesIO(), self._namespace).can_pickle
         return [each for each in places_in(new, can_pickle) if id(each[1]) not in self._table.numbers]
-
-    def _changes(self, left_behind: dict[str, str]) -> dict[int, list[tuple[str, object]]]:
-        """Return the deltas of every object that changed, by its number."""
-        changes: dict[int, list[tuple[str, object]]] = {}
-        sight = self._sight
-        failed: dict[int, str] = {}
-        for group in self._groups:
-            for facet, notes in zip(group.facets, group.notes, strict=True):
-                for index in _suspects(notes, group.objects):
-                    number = group.numbers[index]
-                    try:
-                        delta = facet.delta(group.objects[index], notes.before(index), sight)
-                    except FAULTS as error:
-                        failed.setdefault(number, plain_reason(error))
-                    else:
-                        if delta is not None:
-                            changes.setdefault(number, []).append((facet.code, delta))
-        left_behind.update((self._describe(number), reason) for number, reason in failed.items())
-        return {number: changes[number] for number in sorted(changes) if number not in failed}
 
     def _numbers_for(self, parts: _Parts) -> Mapping[int, Number]:
         """Return the numbers of all objects that the parts may lead to."""
@@ -198,13 +162,13 @@ class Watch:
     def _aliased_dicts(self) -> dict[int, tuple[int]]:
         """Return the dicts of objects that the code has got hold of, and that are not in the table themselves."""
         found: dict[int, tuple[int]] = {}
-        for group in self._groups:
+        for group in self._watched.groups:
             if not kinds.has_attributes(group.facets):
                 continue
             dicts = list(map(_attributes_of, group.objects))
             held = map(_ALONE_DICT.__lt__, map(sys.getrefcount, dicts))
             for index in itertools.compress(itertools.count(), held):
-                if not self._sight.shared(dicts[index]):
+                if not self._watched.sight.shared(dicts[index]):
                     found[id(dicts[index])] = (group.numbers[index],)
         return found
 
@@ -213,62 +177,13 @@ class Watch:
         return kinds.describe(self._table.objects[number], {**self._before, **self._namespace})
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Objects of one class, their numbers, and what was noted of them for each of their facets."""
-
-    numbers: list[int]
-    objects: list[Any]
-    facets: tuple[Facet, ...]
-    notes: list[Notes]
-
-
-class _Sight:
-    """How facets look at the child's side of the table."""
-
-    def __init__(self, namespace: dict[str, object], table: ObjectTable) -> None:
-        self._namespace = namespace
-        self._table = table
-
-    def shared(self, obj: object) -> bool:
-        return type(obj) in kinds.SCALARS or obj is facets.MISSING or id(obj) in self._table.numbers
-
-    def unshared(self, objs: Sequence[object]) -> Iterable[int]:
-        if set(map(type, objs)) <= kinds.SCALARS:
-            return ()
-        return [index for index, obj in enumerate(objs) if not self.shared(obj)]
-
-    def fingerprint(self, obj: object) -> object:
-        try:
-            return Looker(self._namespace, self._table.numbers).look(obj)
-        except FAULTS:
-            return None  # it cannot travel either: only its identity is compared
-
-    def state_fingerprint(self, obj: object) -> object:
-        try:
-            return Looker(self._namespace, self._table.numbers).look_inside(obj)
-        except FAULTS:
-            return None
-
-
-def _grouped(table: ObjectTable, sight: _Sight) -> list[_Group]:
-    """Note what every object is, the objects of a class together."""
+def _known(table: ObjectTable) -> list[bool]:
+    """Tell of each object whether code of the notebook can reach it; drop what nobody needs any more."""
     objects = table.objects
     # What only the table holds, no code of the notebook can reach.
     known = list(map(ALONE.__lt__, map(sys.getrefcount, objects)))
     table.drop(_scraps(objects, known, table.seeds))
-    for number in (*range(table.seeds), *table.private):
-        known[number] = False
-    classes = list(map(type, objects))
-    members: dict[type, list[int]] = {cls: [] for cls in set(classes) if kinds.facets_of(cls)}
-    watched = map(operator.and_, known, map(members.__contains__, classes))
-    for number, cls in itertools.compress(enumerate(classes), watched):
-        members[cls].append(number)
-    groups: list[_Group] = []
-    for cls, numbers in members.items():
-        if numbers:
-            groups += _noted(numbers, list(map(objects.__getitem__, numbers)), kinds.facets_of(cls), sight)
-    return groups
+    return known
 
 
 def _scraps(objects: list[object], known: list[bool], seeds: int) -> list[int]:
@@ -281,27 +196,6 @@ def _scraps(objects: list[object], known: list[bool], seeds: int) -> list[int]:
         for number in itertools.compress(itertools.count(), map(operator.not_, known))
         if number >= seeds and type(objects[number]) in (dict, tuple, list)
     ]
-
-
-def _noted(numbers: list[int], objects: list[Any], own: tuple[Facet, ...], sight: _Sight) -> list[_Group]:
-    try:
-        return [_Group(numbers, objects, own, [facet.note(objects, sight) for facet in own])]
-    except FAULTS:
-        # One is not what its class promises; its pickle still tells.
-        half = len(objects) // 2
-        if not half:
-            return [_Group(numbers, objects, (kinds.OPAQUE,), [kinds.OPAQUE.note(objects, sight)])]
-        return [
-            *_noted(numbers[:half], objects[:half], own, sight),
-            *_noted(numbers[half:], objects[half:], own, sight),
-        ]
-
-
-def _suspects(notes: Notes, objects: list[Any]) -> Iterable[int]:
-    try:
-        return list(notes.suspects(objects))
-    except FAULTS:
-        return range(len(objects))  # each by itself; who is at fault will be named
 
 
 _attributes_of = operator.attrgetter("__dict__")

@@ -15,32 +15,27 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import contextvars
 import importlib
 import linecache
 import os
 import sys
 import traceback
 import types
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ipytimeout.child import process
-from ipytimeout.child.changes import MISSING, Collected, Watch, collect_call
 from ipytimeout.child.channel import Channel
-from ipytimeout.child.checkpoints import Checkpoints
-from ipytimeout.child.errors import text_of
-from ipytimeout.child.inside import CodeClock, Inside
 from ipytimeout.child.interrupts import Interrupts
-from ipytimeout.child.progress import Reporter
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
-from ipytimeout.child.streams import OutStream
+from ipytimeout.child.streams import OutStream, silenced
+from ipytimeout.child.work import HostModules, Known, Work, nothing
 from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
-from ipytimeout.wire.adapters import Adapters, Items, difference
+from ipytimeout.wire.adapters import Adapters
 from ipytimeout.wire.adapters import load as load_adapters
-from ipytimeout.wire.adapters.packing import Packed, as_names, unpack
+from ipytimeout.wire.framing import encode
 from ipytimeout.wire.messages import (
     Call,
     Changes,
@@ -48,29 +43,16 @@ from ipytimeout.wire.messages import (
     Execute,
     InputReply,
     Message,
-    ProcessState,
+    Rehearse,
     Resend,
     Running,
     Settle,
 )
-from ipytimeout.wire.pickling import (
-    CALL,
-    EXCEPTION,
-    FAULTS,
-    RESULT,
-    CannotRebuild,
-    Loaded,
-    dump_namespace,
-    load_namespace,
-)
-from ipytimeout.wire.state import apply_state, read_state
+from ipytimeout.wire.pickling import CALL, CannotRebuild
 
 if TYPE_CHECKING:
+    from ipytimeout.child.comms import Comms
     from ipytimeout.child.shell import ChildShell
-
-
-#: What a shell uses itself.
-_OF_SHELLS = frozenset({"IPython", "pygments", "traitlets", "cloudpickle", "ipytimeout"})
 
 
 def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
@@ -78,15 +60,6 @@ def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
     child = Child()
     child.attach(channel_fd, status_fd, stack_fd)
     child.live()
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What the process was like before the code ran."""
-
-    state: ProcessState
-    items: Items
-    modules: frozenset[str]
 
 
 class Child:
@@ -100,9 +73,10 @@ class Child:
         self.channel = Channel()
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
-        #: Modules that the host has imported.
-        self.of_host: set[str] = set()
+        self.comms: Comms | None = None
+        self.of_host = HostModules()
         self._adapters = Adapters({})
+        self._known: Known | None = None
         self._status_fd = -1
         # Python 3.13 keeps what it was started with, and would show it as the source of any "<string>".
         linecache.cache.pop("<string>", None)
@@ -122,7 +96,7 @@ class Child:
         """Become like the host: its path, its shell, its imports."""
         sys.path[:] = message.sys_path
         sys.argv[:] = message.argv
-        with self.quietly():
+        with silenced(self.channel):
             if message.shell and self.shell is None:
                 from ipytimeout.child.shell import make_shell, warm_up
 
@@ -134,6 +108,11 @@ class Child:
                     cell_directory=message.cell_directory,
                 )
                 warm_up(self.shell)
+                if message.kernel:
+                    from ipytimeout.child.comms import Comms
+
+                    self.comms = Comms(self.channel, self.interrupts)
+                    self.comms.install()
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
@@ -144,34 +123,34 @@ class Child:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
                         importlib.import_module(name)
 
-    def rehearse(self) -> None:
-        """Do once what every run does, on nothing and ahead of time.
+    def rehearse(self, message: Rehearse) -> None:
+        """Do once what every run does, with nothing and ahead of time.
 
         A forked process gets its own copy of each page of memory when it first writes to it, a fresh one its
         imports: some ten milliseconds, which a spare has and a run has not.
         """
-        if self.channel.has_received():
-            return  # a run is waiting already
-        with self.quietly():
-            apply_state(read_state())
-            items = self._adapters.read()
-            self._adapters.write(difference(items, unpack(Packed().pack(items))))
-            namespace = sys.modules["__main__"].__dict__
-            loaded = load_namespace(dump_namespace({}, (), {RESULT: None}).buffers, namespace)
-            watch = Watch(namespace, loaded.table, loaded.values)
-            if self.shell is not None:
-                rehearse(self.shell, self.interrupts)
-                watch.collect(keep=None, hidden=self.shell.bookkeeping(), result=None)
-            collect_call(loaded.table, None, None)
+        with silenced(self.channel):
+            for cell in (True, False) if self.shell is not None else (False,):
+                if self.channel.has_received():
+                    return  # a run is waiting already
+                work = self._work(nothing(message, cell=cell))
+                if cell and self.shell is not None:
+                    rehearse(self.shell, self.interrupts)
+                process.Reserve().release()
+                process.flush_stdio()
+                process.flush_files()
+                process.end_pools()
+                encode(work.report(Ended(contextvars.copy_context()), Resend(None, {})))
+            self._known = work.known()
 
     def live(self) -> NoReturn:
         """Do what the host asks for, and leave."""
         try:
-            job = self._receive()
-            if isinstance(job, Settle):
-                self.settle_in(job)
-                self.rehearse()
-                job = self._receive()
+            while isinstance(job := self.channel.receive_quietly(), Settle | Rehearse):
+                if isinstance(job, Settle):
+                    self.settle_in(job)
+                else:
+                    self.rehearse(job)
             if isinstance(job, Execute | Call):
                 self._do(job)
             self._leave()
@@ -183,35 +162,19 @@ class Child:
 
     # ------------------------------------------------------------ one run
 
+    def _work(self, job: Execute | Call) -> Work:
+        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self.of_host, self._known)
+
     def _do(self, job: Execute | Call) -> None:
-        apply_state(job.state)
-        self._learn(job.sources)
-        namespace = sys.modules["__main__"].__dict__
         try:
-            with self.quietly():  # importing the user's modules prints what it printed long ago
-                loaded = load_namespace(job.buffers, namespace)
+            work = self._work(job)
         except CannotRebuild as error:
             self.channel.send(_refusal(error))
             return
-        values = loaded.values
-        namespace.update(values)
-        if self.shell is not None and isinstance(job, Execute):
-            self.shell.refused = job.refused
-            self.shell.adopt_history(values, job.execution_count, job.inputs)
-        unset = self._adopt_settings(job, loaded, namespace)
-        watch = Watch(namespace, loaded.table, values, loaded.modules) if isinstance(job, Execute) else None
-        before = _Before(read_state(), self._adapters.read(), frozenset(sys.modules))
-        clock, reporter = CodeClock(self.channel, job.timeout), Reporter(self.channel)
-        checkpoints = None
-        if not job.discard:
-            keep = job.keep if isinstance(job, Execute) else None
-            checkpoints = Checkpoints(self.channel, self.interrupts, loaded.table, watch, keep)
-
-        enter(Inside(clock, reporter, checkpoints))
-        ended = self._run(job, loaded, clock)
+        enter(work.inside)
+        ended = self._run(work)
         enter(None)
-
-        reporter.stop()
+        work.reporter.stop()
         self.channel.flush()
         process.flush_stdio()
         process.flush_files()
@@ -220,29 +183,30 @@ class Child:
         while isinstance(answer, Resend | InputReply):
             if isinstance(answer, Resend):
                 # In the code's context: what it has set there is part of what it leaves.
-                changes = ended.context.run(self._changes, job, ended, loaded, watch, before, answer)
-                changes.left_behind.update(unset)
-                self.channel.send_report(changes)
-                del changes
+                self.channel.send_report(ended.context.run(work.report, ended, answer))
             answer = self.channel.receive_quietly()
 
-    def _run(self, job: Execute | Call, loaded: Loaded, clock: CodeClock) -> Ended:
+    def _run(self, work: Work) -> Ended:
         """Run the code, between the two bytes that make the warden's clock run."""
         Questions(self.channel).install()
         ended: Ended | None = None
         reserve = process.Reserve()
         if self.shell is not None:
             self.shell.reserve = reserve
+        if self.comms is not None:
+            self.comms.start(sys.modules["__main__"].__dict__, work.job.request)
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
-        clock.start()
+        work.clock.start()
         try:
             self.interrupts.start()
-            ended = self._call_or_execute(job, loaded)
+            ended = self._call_or_execute(work)
             self.interrupts.stop()
         except KeyboardInterrupt as error:  # it hit one of our own lines
             self.interrupts.stop()
             ended = ended or ended_before_the_code(error)
+        if self.comms is not None:
+            self.comms.stop()
         if os.getpid() != self.channel.pid:
             process.flush_stdio()
             os._exit(0)  # the code has forked, and this is the copy: the run goes on in the original
@@ -250,126 +214,20 @@ class Child:
         os.write(self._status_fd, b"E")
         return ended
 
-    def _call_or_execute(self, job: Execute | Call, loaded: Loaded) -> Ended:
+    def _call_or_execute(self, work: Work) -> Ended:
+        job = work.job
         if isinstance(job, Execute):
             if self.shell is None:
                 raise RuntimeError("a cell needs a shell, and the host has none")
             return run_cell(self.shell, self.interrupts, job)
-        called: Any = loaded.extra[CALL]
+        called: Any = work.loaded.extra[CALL]
         function, args, kwargs = called
         return run_call(self.shell, self.interrupts, job.refused, function, args, kwargs)
-
-    # ------------------------------------------------------------ the report
-
-    def _changes(
-        self,
-        job: Execute | Call,
-        ended: Ended,
-        loaded: Loaded,
-        watch: Watch | None,
-        before: _Before,
-        resend: Resend,
-    ) -> Changes:
-        modules = self._imported(before.modules)  # before pickling imports some
-        collected = self._collect(job, ended, loaded, watch, before.items, resend)
-        after = read_state()
-        return Changes(
-            success=ended.exception is None,
-            error=ended.error,
-            deadline_interrupt=ended.deadline_interrupt,
-            interrupted=ended.interrupted,
-            left_behind={**ended.still_running, **collected.left_behind},
-            state=None if after == before.state else after,
-            modules=modules,
-            sources=self._made_sources(),
-            frames=ended.frames,
-            buffers=collected.buffers,
-        )
-
-    def _collect(
-        self, job: Execute | Call, ended: Ended, loaded: Loaded, watch: Watch | None, before: Items, resend: Resend
-    ) -> Collected:
-        """Pickle what the code has changed, where it is wanted."""
-        if job.discard:
-            return Collected([], {})
-        if self.interrupts.deadline_came and not (isinstance(job, Execute) and job.partial):
-            return Collected([], {})  # the run is timed out, however the code took it
-        result = ended.value if ended.has_value else MISSING
-        try:
-            if watch is None or isinstance(job, Call):
-                return _collect_call(loaded, result, ended.exception, resend)
-            assert self.shell is not None
-            self._adapters.learn(job.code, self.shell.transform_cell, sys.modules["__main__"].__dict__)
-            return watch.collect(
-                keep=job.keep,
-                hidden=self.shell.bookkeeping(),
-                result=result,
-                exception=ended.exception,
-                without=resend.without,
-                only=resend.only,
-                settings=as_names(difference(before, self._adapters.read())),
-            )
-        except FAULTS as error:  # a reducer of the user's, or a fault of ours: never silent
-            return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})
-
-    def _imported(self, before: frozenset[str]) -> list[str]:
-        """Return the modules that the code has imported, and those of libraries that were ready here, but not there."""
-        packages = {name.partition(".")[0] for name in self.of_host} - _OF_SHELLS - sys.stdlib_module_names
-        return [
-            name
-            for name in list(sys.modules)
-            if name not in before or (name not in self.of_host and name.partition(".")[0] in packages)
-        ]
-
-    def _made_sources(self) -> dict[str, tuple[str, int]]:
-        """Return the text of the cells that the run has made itself."""
-        return self.shell.compile.made_sources() if self.shell is not None else {}
-
-    # ------------------------------------------------------------ small things
-
-    def _adopt_settings(self, job: Execute | Call, loaded: Loaded, namespace: dict[str, object]) -> dict[str, str]:
-        """Set here what the host has set. Return what could not be set, each with its reason."""
-        with self.quietly():
-            unset = self._adapters.write(difference(self._adapters.read(), unpack(loaded.extra)))
-        if isinstance(job, Execute) and self.shell is not None:
-            self._adapters.learn(job.code, self.shell.transform_cell, namespace)
-        return unset
-
-    def _receive(self) -> Message | None:
-        return self.channel.receive_quietly()
-
-    def _learn(self, sources: dict[str, tuple[str, int]]) -> None:
-        """Know the text of earlier cells, for tracebacks and ``inspect``."""
-        for name, (text, _) in sources.items():
-            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        if self.shell is not None:
-            self.shell.compile.number({name: number for name, (_, number) in sources.items()})
-
-    @contextlib.contextmanager
-    def quietly(self) -> Iterator[None]:
-        """Drop what is written meanwhile, by Python and by C."""
-        self.channel.muted = True
-        try:
-            with process.descriptors_silenced():
-                yield
-        finally:
-            self.channel.muted = False
 
     def _leave(self) -> NoReturn:
         """End, without the ``atexit`` of the user's modules: natively nothing exits at the end of a cell."""
         process.flush_stdio()
         os._exit(0)
-
-
-def _collect_call(loaded: Loaded, result: object, exception: BaseException | None, resend: Resend) -> Collected:
-    """Pickle what a function leaves, but for what the host could not rebuild."""
-    without = resend.without
-    collected = collect_call(
-        loaded.table, MISSING if RESULT in without else result, None if EXCEPTION in without else exception
-    )
-    if RESULT in without:
-        collected.left_behind["the result"] = without[RESULT]
-    return collected
 
 
 def _refusal(error: CannotRebuild) -> Changes:

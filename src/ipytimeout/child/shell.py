@@ -7,7 +7,10 @@ class name (pandas, tqdm and rich decide by it how to draw), while ipykernel is 
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
 import linecache
+import sys
+import types
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -263,6 +266,7 @@ def make_shell(channel: Channel, interrupts: Interrupts, *, looks_like_kernel: b
         config.IPKernelApp.tqdm = "tqdm looks for IPKernelApp here to know that it is in a notebook"
         ChildShell.__name__ = ChildShell.__qualname__ = "ZMQInteractiveShell"
         ChildShell.__module__ = "ipykernel.zmqshell"
+        _stand_in_for_ipykernel()
         _use_ipython_debugger()
     _leave_the_exit_warning_to_the_host()
     shell: ChildShell = ChildShell.instance(
@@ -299,6 +303,23 @@ def _leave_the_exit_warning_to_the_host() -> None:
             native(message, *args, stacklevel=stacklevel + 1, **kwargs)
 
     vars(interactiveshell)["warn"] = warn
+
+
+def _stand_in_for_ipykernel() -> None:
+    """Let the module of that class be there: tqdm looks for it. Whoever wants more of it gets the real one."""
+    name = ChildShell.__module__
+    module = types.ModuleType(name, "ipykernel's shell, as far as a child has one.")
+
+    def __getattr__(attribute: str) -> Any:  # noqa: N807  # a module's own
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    spec = importlib.machinery.ModuleSpec(name, None)
+    vars(module).update(ZMQInteractiveShell=ChildShell, __getattr__=__getattr__, __spec__=spec)
+    sys.modules[name] = module
 
 
 def _use_ipython_debugger() -> None:

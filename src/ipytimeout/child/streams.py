@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ipytimeout.child.channel import Channel
+from ipytimeout.child.process import descriptors_silenced
 
 
 class OutStream(io.TextIOBase):
@@ -63,3 +66,14 @@ class OutStream(io.TextIOBase):
         data = text.encode("utf-8", "backslashreplace")
         while data:
             data = data[os.write(self._fd, data) :]
+
+
+@contextmanager
+def silenced(channel: Channel) -> Iterator[None]:
+    """Drop what is written meanwhile, by Python and by C."""
+    before, channel.muted = channel.muted, True
+    try:
+        with descriptors_silenced():
+            yield
+    finally:
+        channel.muted = before

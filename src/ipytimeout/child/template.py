@@ -14,6 +14,7 @@ import importlib
 import inspect
 import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -24,14 +25,16 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ipytimeout.child.main import Child
+from ipytimeout.child.streams import silenced
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Fork, Forked, Message, Preload, Settle
+from ipytimeout.wire.messages import Adopt, Fork, Forked, Hurry, Message, Preload, Settle
 from ipytimeout.wire.state import apply_state, read_state
 
 #: Native threads, by the start of their name, that a fork may lose: jemalloc makes its own anew, and polars'
 #: cleaner of spilled files has nothing to do in a process that has run no query.
 _DISPENSABLE = ("jemalloc_bg_thd", "polars-")
-_DESCRIPTORS = 5
+#: Of a fork: the child's, and the warden's.
+_DESCRIPTORS, _FOR_WARDEN = 8, 3
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,8 +52,12 @@ class Template:
         self._host = host
         self._child = Child()
         self._warden = os.getppid()
+        #: Where to tell the warden of a child.
+        self._adopting: socket.socket
         self._decoder = Decoder()
         self._descriptors: list[int] = []
+        #: When to fork, and with which descriptors: in the order in which it was asked for.
+        self._forks: list[tuple[float, list[int]]] = []
         #: How many threads this process may have: its own, and those that survive a fork.
         self._threads = 1
         #: Libraries whose first use has been paid for.
@@ -60,7 +67,14 @@ class Template:
 
     def serve(self) -> None:
         """Import and fork as the host asks, until it is gone."""
+        arrived = select.poll()
+        arrived.register(self._host, select.POLLIN)
         while True:
+            while self._forks and self._forks[0][0] <= time.monotonic():
+                self._answer(self._forks.pop(0)[1])
+            wait = (self._forks[0][0] - time.monotonic()) * 1000 if self._forks else None
+            if not arrived.poll(wait):
+                continue
             data, descriptors, _, _ = socket.recv_fds(self._host, 1 << 16, 64)
             self._descriptors += descriptors
             if not data:
@@ -71,24 +85,30 @@ class Template:
     def _do(self, message: Message) -> None:
         match message:
             case Settle():
+                self._adopting = socket.socket(fileno=self._descriptors.pop(0))
                 self._child.settle_in(message)
                 self._warm_up()
             case Preload(modules, environ, sys_path):
                 state = read_state()
                 apply_state(type(state)(state.cwd, environ, sys_path))
                 self._child.of_host.update(modules)
-                with self._child.quietly():
+                with silenced(self._child.channel):
                     for name in modules:
                         self._import(name)
                 self._warm_up()
-            case Fork():
+            case Fork(after):
                 mine, self._descriptors = self._descriptors[:_DESCRIPTORS], self._descriptors[_DESCRIPTORS:]
-                answer = self._fork(mine)
-                for descriptor in mine:
-                    os.close(descriptor)
-                self._host.sendall(b"".join(bytes(part) for part in encode(answer)))
+                self._forks.append((time.monotonic() + after, mine))
+            case Hurry():
+                self._forks = [(0.0, mine) for _, mine in self._forks]
             case _:
                 raise ValueError(f"a template is not sent {type(message).__name__}")
+
+    def _answer(self, descriptors: list[int]) -> None:
+        answer = self._fork(descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._host.sendall(b"".join(bytes(part) for part in encode(answer)))
 
     def _import(self, name: str) -> None:
         if name in sys.modules or self._unclean:
@@ -104,7 +124,7 @@ class Template:
 
     def _warm_up(self) -> None:
         """Pay for the first use of a library once, in its own code only; then keep the collector off what is here."""
-        with self._child.quietly():
+        with silenced(self._child.channel):
             for name, use in _FIRST_USES.items():
                 if name in sys.modules and name not in self._used and not self._unclean:
                     self._used.add(name)
@@ -137,15 +157,18 @@ class Template:
         pid = int(os.read(read, 32) or b"0")
         os.close(read)
         os.waitpid(middle, 0)
+        if pid:  # and an orphan by now: the warden is its parent
+            frame = b"".join(bytes(part) for part in encode(Adopt(pid)))
+            socket.send_fds(self._adopting, [frame], descriptors[-_FOR_WARDEN:])
         return Forked(pid, "" if pid else "the template could not fork")
 
     def _become_child(self, descriptors: list[int], close: tuple[int, int], between: int) -> NoReturn:
         try:
-            stdout, stderr, channel, status, stack = descriptors
+            stdout, stderr, channel, status, stack, *of_warden = descriptors
             os.setsid()
             os.dup2(stdout, 1)
             os.dup2(stderr, 2)
-            for descriptor in (stdout, stderr, *close, self._host.detach()):
+            for descriptor in (stdout, stderr, *of_warden, *close, self._host.detach(), self._adopting.detach()):
                 os.close(descriptor)
             gc.enable()
             _reseed()
@@ -156,7 +179,6 @@ class Template:
             if os.getppid() != self._warden:
                 os._exit(0)  # it was dead already
             self._child.attach(channel, status, stack)
-            self._child.rehearse()
             self._child.live()
         finally:
             os._exit(70)

@@ -13,7 +13,7 @@ import functools
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ipytimeout.wire import kinds
@@ -38,6 +38,8 @@ class Commit:
     def __init__(self, namespace: dict[str, object]) -> None:
         self._namespace = namespace
         self._swaps: list[Swap] = []
+        #: The same, for each object by its number.
+        self._of: dict[int, list[Swap]] = {}
         self._names: dict[str, object] = {}
         self._deleted: list[str] = []
         self.has_result = False
@@ -53,6 +55,19 @@ class Commit:
         """Bind these names too, in place of what was prepared for them."""
         self._names.update(values)
         self._deleted = [name for name in self._deleted if name not in values]
+
+    def spare(self, names: Collection[str] = (), objects: Collection[int] = ()) -> None:
+        """Leave these names, and these objects by their numbers, as they are here."""
+        for name in names:
+            self._names.pop(name, None)
+        self._deleted = [name for name in self._deleted if name not in names]
+        spared = {id(swap) for number in objects for swap in self._of.pop(number, ())}
+        self._swaps = [swap for swap in self._swaps if id(swap) not in spared]
+
+    @property
+    def objects(self) -> list[int]:
+        """The numbers of the objects that are changed in place."""
+        return list(self._of)
 
     @property
     def changed(self) -> int:
@@ -90,6 +105,7 @@ class Commit:
                         namespace[name] = value
                 raise
         self._swaps.clear()
+        self._of.clear()
 
 
 def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: ObjectTable) -> Commit:
@@ -120,7 +136,7 @@ def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: Obje
         for name, value in parts.items():
             if name.startswith(CHANGES):
                 for number, deltas in value:
-                    _prepare_object(commit, table.objects[number], deltas)
+                    _prepare_object(commit, number, table.objects[number], deltas)
             elif name.startswith(MODULES):
                 commit._swaps += [Swap(functools.partial(put, obj, state), int, Turn.FIRST) for obj, state in value]
             elif name == RESULT:
@@ -148,7 +164,7 @@ def _read(
     return parts
 
 
-def _prepare_object(commit: Commit, obj: Any, deltas: list[tuple[str, object]]) -> None:
+def _prepare_object(commit: Commit, number: int, obj: Any, deltas: list[tuple[str, object]]) -> None:
     swaps: list[Swap] = []
     try:
         for code, delta in deltas:
@@ -157,6 +173,7 @@ def _prepare_object(commit: Commit, obj: Any, deltas: list[tuple[str, object]]) 
         commit.left_behind[kinds.describe(obj, commit._namespace)] = plain_reason(error)
     else:
         commit._swaps += swaps
+        commit._of[number] = swaps
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipytimeout.exceptions import RunError
 from ipytimeout.host import endings, where
+from ipytimeout.host.baseline import Baseline
 from ipytimeout.host.checkpoints import Rebuilt
 from ipytimeout.host.commit import Commit
 from ipytimeout.host.endings import Kept
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """A run that is over: its outcome, and what it brings back, not yet committed."""
 
@@ -45,6 +46,8 @@ class Ended:
     kept: Kept = field(default_factory=Kept)
     #: Modules that it has imported, in its order.
     modules: list[str] = field(default_factory=list)
+    #: Of a background run: what the kernel had when it began.
+    baseline: Baseline | None = None
 
 
 def safe_values(
@@ -76,8 +79,9 @@ def conclude(
     memory: float,
     *,
     is_cell: bool,
+    live: bool = True,
 ) -> Ended:
-    """Say how the run ended, and with which exception."""
+    """Say how the run ended, and with which exception. ``live``: it ends in the cell in which it has begun."""
     numbers = cell_numbers(shell)
     assert run.verdict is not None and run.gone is not None
     verdict, changes = run.verdict, run.changes
@@ -107,7 +111,7 @@ def conclude(
             if error is None:
                 why = unbuilt.get(EXCEPTION, "") or (commit.exception_reason if commit is not None else "")
                 error = endings.foreign_error(changes, why or "it cannot be pickled")
-            if is_cell and shell is not None and changes.error is not None:
+            if is_cell and live and shell is not None and changes.error is not None:
                 mark_shown(shell, error, changes.error.traceback)
     else:
         kept = Kept(commit is not None, tuple(safe.values), not is_cell, _why_not_partial(run, commit, unbuilt))

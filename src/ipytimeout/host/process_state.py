@@ -6,16 +6,21 @@ What is set in how many ways is in ``wire.adapters``; here is what the host keep
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.wire.adapters import Adapters, Delta, found_elsewhere, load
-from ipytimeout.wire.adapters.packing import Packed
+from ipytimeout.wire.adapters import Adapters, Delta, Items, found_elsewhere, load
+from ipytimeout.wire.adapters.packing import PLAIN, Packed
+from ipytimeout.wire.messages import Rehearse
+from ipytimeout.wire.pickling import dump_namespace
+from ipytimeout.wire.state import read_state
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _packed = Packed()
+_rehearsal: Rehearse | None = None
 
 
 @functools.cache
@@ -43,7 +48,23 @@ def learn_earlier_cells(shell: InteractiveShell) -> None:
 
 def to_send() -> dict[str, Any]:
     """Return what is set, under pseudo-names, to go beside the names of the notebook."""
-    return _packed.pack(_adapters().read())
+    items = _adapters().read()
+    items.pop("widgets", None)  # those that are used go with the names
+    return _packed.pack(items)
+
+
+def rehearsal() -> Rehearse:
+    """Return what a run of this moment would be sent, for a spare; in another thread than the main one, the last."""
+    global _rehearsal
+    if _rehearsal is None or threading.current_thread() is threading.main_thread():
+        plain = {PLAIN: to_send()[PLAIN]}
+        _rehearsal = Rehearse(read_state(), dump_namespace({}, (), plain).buffers)
+    return _rehearsal
+
+
+def items() -> Items:
+    """Return what is set here now."""
+    return _adapters().read()
 
 
 def take_back(delta: Delta) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import pickle
 import re
 import sys
@@ -16,10 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ipytimeout.exceptions import RunError
+from ipytimeout.exceptions import DeadlineExceeded, RunError
 from ipytimeout.host import endings, process_state
+from ipytimeout.host.baseline import Baseline
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
+from ipytimeout.host.comms import Comms, comms_of
 from ipytimeout.host.conclude import Ended, conclude, safe_values
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
@@ -37,9 +40,11 @@ from ipytimeout.host.settle import (
     settle_like_here,
 )
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
-from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
-from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
+from ipytimeout.host.throttle import throttled
+from ipytimeout.host.view.live import SilentView, listening, view_of_call, view_of_cell
+from ipytimeout.host.view.summary import as_bundle, dead_widgets, left_behind_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
+from ipytimeout.outcomes import Ending
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
@@ -62,8 +67,18 @@ _OF_MAGICS = {
 }
 
 
-#: What goes to the child.
-Sent: TypeAlias = "tuple[Dump, Execute | Call]"
+#: What a call gives at its deadline: a value, or it raises something else.
+AtDeadline: TypeAlias = Callable[[DeadlineExceeded], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What goes to the child."""
+
+    dump: Dump
+    message: Execute | Call
+    #: Of a background run: what it is to be compared with when it comes back.
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,77 +92,142 @@ class Work:
     message: Callable[[Dump, dict[str, str]], Execute | Call]
     #: What travels beside the names.
     extra: Mapping[str, object] = field(default_factory=dict)
+    #: Whether the notebook goes on meanwhile, and what it changes is to be left alone.
+    meanwhile: bool = False
+    #: Widgets, where there can be any.
+    comms: Comms | None = None
 
 
 def get_ready(shell: InteractiveShell) -> None:
     """Have a child ready for the next run, in the background: after ``%load_ext``, and after each cell."""
-    get_launcher(StartMethod.AUTO).prepare(settle_like_here(shell))
+    get_launcher(StartMethod.AUTO).prepare(settle_like_here(shell), process_state.rehearsal)
 
 
 def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, statement: bool = False) -> Any:
     """Run a cell, or (``statement``) one statement whose value is returned, in a child; raise as the code did."""
     __tracebackhide__ = True
-    namespace: dict[str, Any] = shell.user_ns
-    state = read_state()
-    filename, number = cell_filename(shell, code), cell_number(shell)
-
-    def message(dump: Dump, refused: dict[str, str]) -> Execute:
-        return Execute(
-            code=code,
-            statement=statement,
-            execution_count=number,
-            filename=filename,
-            state=state,
-            sources=cell_sources(shell),
-            refused=refused,
-            discard=options.discard,
-            keep=None if options.keep is None else list(options.keep),
-            partial=options.partial,
-            buffers=dump.buffers,
-            timeout=options.timeout,
-            inputs=inputs_so_far(shell, number) if not needed.names.isdisjoint(("In", "_ih")) else [],
-        )
-
-    process_state.learn(code, shell.transform_cell, namespace)
-    beside = process_state.to_send()
-    of_magics = tuple(name for name, words in _OF_MAGICS.items() if name in namespace and words.search(code))
-    needed = needed_names(
-        code,
-        namespace,
-        transform=shell.transform_cell,
-        with_names=options.with_names if options.with_names == ("*",) else (*options.with_names, *of_magics),
-        hidden=_SHELL_NAMES,
-        beside=beside.values(),
-    )
-    learn_sources(shell, {filename: (as_compiled(shell, code), number)})
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
-        work = Work(namespace, needed, state, message, beside)
-        ended = _run(work, _dumped(work, {}), options, shell, view)
-        value = _take_back(shell, ended)
-        process_state.learn(code, shell.transform_cell, namespace)  # what it has imported is known now
+        cell = PreparedCell.of(shell, code, options, statement=statement)
+        with cell.work.comms or contextlib.nullcontext():
+            ended = cell.run(view)
+            cell.take_back(ended)
+        value = _value_in(ended)
         if value is not None and not statement:
             hook: Any = shell.displayhook
             hook.update_user_ns(value)
             hook.fill_exec_result(value)
         view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
     if ended.left_behind:
-        shell.display_pub.publish(as_bundle(left_behind_line(ended.left_behind)))
+        tell_left_behind(shell, ended.left_behind)
     if ended.error is not None:
         raise ended.error
     return value if statement else None
 
 
 def run_call(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: RunOptions,
+    at_deadline: AtDeadline | None = None,
 ) -> Any:
-    """Call a function in a child; return its value or raise what it raised. Nothing of the caller is changed."""
+    """Call a function in a child; return its value or raise what it raised.
+
+    Nothing of the caller is changed, unless the options say so.
+    """
     __tracebackhide__ = True
-    call = PreparedCall.of(function, args, kwargs, options)
+    call = PreparedCall.of(function, args, kwargs, options, at_deadline)
     with view_of_call(call.shell, cell_numbers(call.shell), quiet=options.quiet) as view:
         ended = call.run(view)
+        call.take_back(ended)
         if ended.error is not None:
             view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
-    return value_of(ended)
+    if options.commit and ended.left_behind:
+        tell_left_behind(call.shell, ended.left_behind)
+    return call.value_of(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCell:
+    """A cell that is ready to be sent: what later cells change changes nothing in it."""
+
+    work: Work
+    options: RunOptions
+    shell: InteractiveShell
+    sent: Sent
+    code: str
+
+    @classmethod
+    def of(
+        cls,
+        shell: InteractiveShell,
+        code: str,
+        options: RunOptions,
+        *,
+        statement: bool = False,
+        meanwhile: bool = False,
+    ) -> PreparedCell:
+        """Prepare a cell, in the main thread; ``meanwhile`` as for ``Work``."""
+        namespace: dict[str, Any] = shell.user_ns
+        state = read_state()
+        filename, number = cell_filename(shell, code), cell_number(shell)
+        comms = comms_of(shell)
+
+        def message(dump: Dump, refused: dict[str, str]) -> Execute:
+            return Execute(
+                code=code,
+                statement=statement,
+                execution_count=number,
+                filename=filename,
+                state=state,
+                sources=cell_sources(shell),
+                refused=refused,
+                discard=options.discard,
+                keep=None if options.keep is None else list(options.keep),
+                partial=options.partial,
+                buffers=dump.buffers,
+                timeout=options.timeout,
+                request=comms.request if comms is not None else "",
+                inputs=inputs_so_far(shell, number) if not needed.names.isdisjoint(("In", "_ih")) else [],
+            )
+
+        process_state.learn(code, shell.transform_cell, namespace)
+        beside = process_state.to_send()
+        of_magics = tuple(name for name, words in _OF_MAGICS.items() if name in namespace and words.search(code))
+        needed = needed_names(
+            code,
+            namespace,
+            transform=shell.transform_cell,
+            with_names=options.with_names if options.with_names == ("*",) else (*options.with_names, *of_magics),
+            hidden=_SHELL_NAMES,
+            beside=beside.values(),
+        )
+        learn_sources(shell, {filename: (as_compiled(shell, code), number)})
+        work = Work(namespace, needed, state, message, beside, meanwhile, comms)
+        return cls(work, options, shell, _dumped(work, {}), code)
+
+    def run(self, view: SilentView) -> Ended:
+        """Run it, in any thread."""
+        return _run(self.work, self.sent, self.options, self.shell, view)
+
+    @property
+    def lands(self) -> bool:
+        """Whether it brings back more than a value."""
+        return True
+
+    def take_back(self, ended: Ended) -> None:
+        """Put in place what the run left, in the main thread."""
+        _take_back(self.shell, ended)
+        if self.work.comms is not None:
+            ended.left_behind.update(dead_widgets(self.work.comms.conclude()))
+        # What it has imported is known now.
+        process_state.learn(self.code, self.shell.transform_cell, self.work.namespace)
+
+    def value_of(self, ended: Ended) -> Any:
+        """Return the value of the cell's last expression, None without one; raise what ended it."""
+        if ended.error is not None:
+            raise ended.error
+        return _value_in(ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +238,38 @@ class PreparedCall:
     options: RunOptions
     shell: InteractiveShell | None
     sent: Sent
+    at_deadline: AtDeadline | None = None
 
     @classmethod
     def of(
-        cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions
+        cls,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        options: RunOptions,
+        at_deadline: AtDeadline | None = None,
+        *,
+        meanwhile: bool = False,
     ) -> PreparedCall:
-        """Prepare a call, in the caller's thread."""
+        """Prepare a call, in the caller's thread; ``meanwhile`` as for ``Work``."""
         shell = current_shell()
         namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
         state = read_state()
+        comms = comms_of(shell)
 
         def message(dump: Dump, refused: dict[str, str]) -> Call:
-            return Call(state, cell_sources(shell), refused, options.discard, dump.buffers, options.timeout)
+            return Call(
+                state=state,
+                sources=cell_sources(shell),
+                refused=refused,
+                discard=options.discard,
+                buffers=dump.buffers,
+                timeout=options.timeout,
+                commit=options.commit,
+                keep=None if options.keep is None else list(options.keep),
+                partial=options.partial,
+                request=comms.request if comms is not None else "",
+            )
 
         beside = process_state.to_send()
         needed = needed_by_call(
@@ -181,23 +281,41 @@ class PreparedCall:
             hidden=_SHELL_NAMES,
             beside=beside.values(),
         )
-        work = Work(namespace, needed, state, message, {**beside, CALL: (function, args, dict(kwargs))})
-        return cls(work, options, shell, _dumped(work, {}))
+        extra = {**beside, CALL: (function, args, dict(kwargs))}
+        work = Work(namespace, needed, state, message, extra, meanwhile and options.commit, comms)
+        return cls(work, options, shell, _dumped(work, {}), at_deadline)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
-        return _run(self.work, self.sent, self.options, self.shell, view)
+        with self.work.comms or contextlib.nullcontext():
+            return _run(self.work, self.sent, self.options, self.shell, view)
 
+    @property
+    def lands(self) -> bool:
+        """Whether it brings back more than a value."""
+        return self.options.commit
 
-def value_of(ended: Ended) -> Any:
-    """Return what a call returned, or raise what ended it."""
-    __tracebackhide__ = True
-    if ended.error is not None:
-        raise ended.error
-    if ended.commit is None or not ended.commit.has_result:
-        reason = next(iter(ended.left_behind.values()), "the child sent no result")
-        raise pickle.PicklingError(f"the function ended, but its result cannot be brought back: {reason}")
-    return ended.commit.result
+    def take_back(self, ended: Ended) -> None:
+        """Put in place what the call left, where that is wanted."""
+        if self.lands:
+            _take_back(self.shell, ended)
+
+    def value_of(self, ended: Ended) -> Any:
+        """Return what the call returned, or raise what ended it; None where nothing was to come back."""
+        __tracebackhide__ = True
+        if ended.error is not None:
+            # Not by its class: that may be the error of a run inside this one.
+            if ended.outcome.ending is Ending.TIMED_OUT and self.at_deadline is not None:
+                assert isinstance(ended.error, DeadlineExceeded)
+                return self.at_deadline(ended.error)
+            raise ended.error
+        if self.options.discard:
+            return None
+        if ended.commit is None or not ended.commit.has_result:
+            reasons = ended.left_behind
+            reason = reasons.get("the result", next(iter(reasons.values()), "the child sent no result"))
+            raise pickle.PicklingError(f"the function ended, but its result cannot be brought back: {reason}")
+        return ended.commit.result
 
 
 def _dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
@@ -212,21 +330,25 @@ def _dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
     size = sum(memoryview(b).nbytes for b in dump.buffers)
     if size > _ALWAYS_FITS:
         refuse_without_room(size)
-    return dump, work.message(dump, {**refused, **dump.refused, **impossible})
+    names = work.needed.names - dump.refused.keys()
+    baseline = Baseline(work.namespace, names, dump.table, work.state) if work.meanwhile else None
+    return Sent(dump, work.message(dump, {**refused, **dump.refused, **impossible}), baseline)
 
 
 def _run(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | None, view: SilentView) -> Ended:
     """Run a piece of work in a child, to its end; once more without what the child could not rebuild."""
     impossible: dict[str, str] = {}
     while True:
-        dump, message = sent
         try:
-            return _run_once(message, dump, work, options, shell, view)
+            ended = _run_once(sent.message, sent.dump, work, options, shell, view)
+            return ended if sent.baseline is None else dataclasses.replace(ended, baseline=sent.baseline)
         except _ChildCannotRebuild as error:
             known = work.needed.names | work.extra.keys() - {CALL} | {MODULES}
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
+            if work.comms is not None:
+                work.comms.conclude()
             sent = _dumped(work, impossible)
         except ProtocolError as error:
             raise endings.not_understood(error) from None
@@ -243,7 +365,11 @@ def _run_once(
     memory = limit_in_bytes(options.memory)
     settle = settle_like_here(shell)
     launcher = get_launcher(options.start)
-    relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
+    relay = throttled(
+        view.around(ShellRelay(shell) if shell is not None else PlainRelay()),
+        options.max_output,
+        can_replace=view.can_replace,
+    )
     try:
         child = launcher.take(settle)
     except ConnectionError:
@@ -251,12 +377,19 @@ def _run_once(
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     run = Supervision(
-        child, relay, view, options.timeout, lambda: launcher.prepare_during_run(settle), partial=options.partial
+        child,
+        relay,
+        view,
+        options.timeout,
+        lambda: launcher.prepare_during_run(settle, process_state.rehearsal),
+        partial=options.partial,
+        comms=work.comms,
     )
     commit: Commit | None = None
     unbuilt: dict[str, str] = {}
+    kernel = getattr(shell, "kernel", None)
     # When the warden is lost, what is safe comes back all the same.
-    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), view.listening():
+    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), listening(view, kernel, work.comms):
         run.state.may_use(memory)
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         stall = endings.stall_limit(options.timeout)
@@ -270,20 +403,22 @@ def _run_once(
         # With --discard nothing that the child made is unpickled, whatever it sends.
         commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, work.namespace)
         child.tell_warden(Finish())
+        launcher.prepare(
+            settle, process_state.rehearsal
+        )  # while the warden is at it; interrupts go there, and do not break this off
         run.finish()
-    if not run.lost:
-        with interrupts_held():  # else the template would have to be made anew
-            launcher.prepare(settle)
     is_cell = isinstance(message, Execute)
     if not run.brings_back:
         commit = None
     safe = safe_values(run, commit, work.namespace, dump, options, is_cell=is_cell)
-    ended = conclude(run, commit, unbuilt, safe, shell, memory, is_cell=is_cell)
+    ended = conclude(run, commit, unbuilt, safe, shell, memory, is_cell=is_cell, live=not work.meanwhile)
     ended.left_behind.update(titles({**dump.refused, **message.refused}))
     if is_cell and safe.values:
         commit = commit or Commit(work.namespace)
         commit.bind(safe.values)
         ended = dataclasses.replace(ended, commit=commit)
+    if work.comms is not None:
+        work.comms.comes_back = commit is not None
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended
@@ -318,10 +453,23 @@ def _path_of(state: ProcessState | None) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
-    """Put in place what the run left, and return its value."""
+def _value_in(ended: Ended) -> Any:
+    return ended.commit.result if ended.commit is not None and ended.commit.has_result else None
+
+
+def tell_left_behind(shell: InteractiveShell | None, left_behind: Mapping[str, str]) -> None:
+    """Name what could not come back: in the notebook, or in the log of a program."""
+    line = left_behind_line(left_behind)
+    if shell is not None:
+        shell.display_pub.publish(as_bundle(line))
+    else:
+        logging.getLogger("ipytimeout").warning("%s", line)
+
+
+def _take_back(shell: InteractiveShell | None, ended: Ended) -> None:
+    """Put in place what the run left."""
     if ended.commit is None:
-        return None
+        return
     with interrupts_held():  # the names and the state of the process: both or neither
         ended.commit.apply()
         learn_sources(shell, ended.sources)
@@ -329,7 +477,6 @@ def _take_back(shell: InteractiveShell, ended: Ended) -> Any:
             apply_state(ended.state)
         ended.left_behind.update(process_state.take_back(ended.commit.settings))
     import_like(ended.modules)
-    return ended.commit.result if ended.commit.has_result else None
 
 
 def current_shell() -> InteractiveShell | None:

@@ -148,7 +148,7 @@ def as_compiled(shell: InteractiveShell, code: str) -> str:
         return code
 
 
-def learn_sources(shell: InteractiveShell, sources: Mapping[str, tuple[str, int]]) -> None:
+def learn_sources(shell: InteractiveShell | None, sources: Mapping[str, tuple[str, int]]) -> None:
     """Know the source of cells that run in a child: for tracebacks and ``inspect`` here."""
     for name, (text, number) in sources.items():
         cell_numbers(shell)[name] = number

@@ -180,7 +180,10 @@ def step(run: Run, event: Event, now: float) -> Step:
             return run, ()
         case CodeStarted():
             if run.phase is Phase.SENDING and run.limits is not None:
-                return replace(run, phase=Phase.RUNNING, started_at=now, deadline=now + run.limits.timeout), ()
+                # The host may have heard of the code's first question sooner than the warden of its start.
+                asked_at = None if run.asked_at is None else now
+                deadline = now + run.limits.timeout
+                return replace(run, phase=Phase.RUNNING, started_at=now, deadline=deadline, asked_at=asked_at), ()
             return run, ()
         case CodeEnded():
             return _ended(run, now)
@@ -281,10 +284,10 @@ def _where(run: Run, now: float) -> Step:
 
 
 def _asking(run: Run, waiting: bool, now: float) -> Run:
-    if run.phase is not Phase.RUNNING or waiting == (run.asked_at is not None):
+    if run.phase not in (Phase.SENDING, Phase.RUNNING) or waiting == (run.asked_at is not None):
         return run
-    if waiting:
-        return replace(run, asked_at=now)
+    if waiting or run.phase is Phase.SENDING:
+        return replace(run, asked_at=now if waiting else None)
     assert run.asked_at is not None
     asked = now - run.asked_at
     return replace(run, asked_at=None, deadline=run.deadline + asked, started_at=run.started_at + asked)

@@ -34,6 +34,8 @@ from ipytimeout.warden.lifecycle import (
     TooMuchMemory,
     TreeGone,
 )
+from ipytimeout.warden.start import start
+from ipytimeout.warden.sweep import Sweep
 from ipytimeout.wire import marks
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import (
@@ -43,6 +45,7 @@ from ipytimeout.wire.messages import (
     EndBegun,
     Extended,
     Gone,
+    Listen,
     Message,
     Stack,
     Start,
@@ -52,13 +55,9 @@ from ipytimeout.wire.messages import (
 )
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
-#: A resource tracker of the run gets so long to remove named shared memory before it is killed too. It takes some
-#: milliseconds, but for one that has only just been started: its interpreter has yet to come up.
-TRACKER_TIME = 0.5
-#: Between two looks at a tree that is being killed, in seconds: the first, and the most it doubles to. A killed
-#: process stops running code within some 100 µs, and takes milliseconds to go away.
-SWEEP, LONGEST_SWEEP = 0.0003, 0.005
 _STRANGERS = 64
+#: A selector waits for whole milliseconds; what is due sooner is waited for by itself, in seconds.
+_COARSE = 0.001
 #: The phases in which the code runs, and those in which a run costs memory.
 _CODE_RUNS = (Phase.RUNNING, Phase.ENDING)
 _ARMED = (Phase.SENDING, *_CODE_RUNS, Phase.RETURNING)
@@ -66,8 +65,6 @@ _ARMED = (Phase.SENDING, *_CODE_RUNS, Phase.RETURNING)
 MAX_STACK = 1 << 20
 #: So much of it is told while the code runs: its end, where the main thread is. More could fill the socket.
 _TOLD_STACK = 1 << 16
-#: So many processes are named.
-_TOLD_PROCESSES = 10
 
 
 @dataclass(slots=True, eq=False)
@@ -79,16 +76,11 @@ class Child:
     control: socket.socket
     status: int
     stack: int
+    sweep: Sweep
     run: lifecycle.Run = field(default_factory=lifecycle.Run)
     decoder: Decoder = field(default_factory=Decoder)
     stack_text: bytes = b""
     reaped: bool = False
-    #: When to look again at a tree that is being killed.
-    sweep_at: float = inf
-    sweep: float = SWEEP
-    #: When a resource tracker of the run is killed too.
-    trackers_until: float = 0.0
-    ended: dict[int, str] = field(default_factory=dict)
     #: Its memory, from the moment it is armed.
     watch: limits.Watch | None = None
     #: How many processes had been killed for want of memory when it was armed.
@@ -107,21 +99,25 @@ class Child:
         """What faulthandler wrote; of very much the end, where the main thread is."""
         return self.stack_text[-_TOLD_STACK:].decode("utf-8", "replace")
 
-    @property
-    def ended_processes(self) -> list[str]:
-        """The processes that the child had left running; of very many the first."""
-        told = list(self.ended.values())
-        return (
-            told if len(told) <= _TOLD_PROCESSES else [*told[:_TOLD_PROCESSES], f"{len(told) - _TOLD_PROCESSES} more"]
-        )
+
+@dataclass(slots=True, eq=False)
+class Asker:
+    """Who asks for children: the host, and its templates."""
+
+    socket: socket.socket
+    decoder: Decoder = field(default_factory=Decoder)
+    descriptors: list[int] = field(default_factory=list)
+
+    def take(self, count: int) -> list[int]:
+        """Take the descriptors of a message, which come no later than it."""
+        mine, self.descriptors = self.descriptors[:count], self.descriptors[count:]
+        return mine
 
 
 class Warden:
     def __init__(self, host: socket.socket, host_pid: int, reserve: limits.Reserve | None = None) -> None:
-        self.host = host
+        self.host = Asker(host)
         self.reserve = reserve or limits.Reserve()
-        self.decoder = Decoder()
-        self.descriptors: list[int] = []
         self.children: list[Child] = []
         #: How orphans ended that no run is known for: one of them may be adopted when it is already dead.
         self.strangers: dict[int, int] = {}
@@ -134,7 +130,7 @@ class Warden:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(wakeup_read, selectors.EVENT_READ, self._reap)
         self.wakeup = wakeup_read
-        self.selector.register(host, selectors.EVENT_READ, self._host_said)
+        self._listen(self.host)
         if hasattr(os, "pidfd_open"):
             # A forked worker of the notebook may hold the host's end of our socket open after its death.
             try:
@@ -148,17 +144,21 @@ class Warden:
             if self.leaving:
                 for child in list(self.children):
                     self._step(child, HostGone())
-            moments = [min(lifecycle.wake(c.run), c.sweep_at, c.look_at) for c in self.children]
+            moments = [min(lifecycle.wake(c.run), c.sweep.due, c.look_at) for c in self.children]
             if any(c.run.phase in _ARMED for c in self.children):
                 moments.append(self.reserve.due)
             wait = max(0.0, min(moments, default=inf) - time.monotonic())
+            if wait < _COARSE:  # between two looks at a tree that is being killed
+                time.sleep(wait)
+                wait = 0.0
             for key, _ in self.selector.select(None if wait == inf else wait):
                 if self.selector.get_map().get(key.fileobj) is key:  # an earlier event may have closed it
                     key.data()
             for child in list(self.children):
                 self._step(child, Tick())
-                if time.monotonic() >= child.sweep_at:
-                    self._sweep(child)
+                if time.monotonic() >= child.sweep.due:
+                    if not child.sweep.goes_on(self._roots(child)):
+                        self._step(child, TreeGone())
                 elif time.monotonic() >= child.look_at:
                     self._look(child)
             if time.monotonic() >= self.reserve.due:
@@ -169,26 +169,28 @@ class Warden:
     def _host_died(self) -> None:
         self.leaving = True
 
-    def _host_said(self) -> None:
+    def _listen(self, asker: Asker) -> None:
+        self.selector.register(asker.socket, selectors.EVENT_READ, lambda: self._asked(asker))
+
+    def _asked(self, asker: Asker) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.host, 1 << 16, 64)
+            data, descriptors, _, _ = socket.recv_fds(asker.socket, 1 << 16, 64)
         except OSError:
             data, descriptors = b"", []
         if not data:
-            self.leaving = True
-            self.selector.unregister(self.host)
+            self.leaving = self.leaving or asker is self.host
+            self.selector.unregister(asker.socket)
+            asker.socket.close()
             return
-        self.descriptors += descriptors
-        for message in self.decoder.feed(data):
+        asker.descriptors += descriptors
+        for message in asker.decoder.feed(data):
             match message:
                 case Start():
-                    self._start(message, *self._take_descriptors(5))
+                    self._start(message, *asker.take(5))
                 case Adopt(pid):
-                    self._adopt(pid, *self._take_descriptors(3))
-
-    def _take_descriptors(self, count: int) -> list[int]:
-        mine, self.descriptors = self.descriptors[:count], self.descriptors[count:]
-        return mine
+                    self._adopt(pid, *asker.take(3))
+                case Listen():
+                    self._listen(Asker(socket.socket(fileno=asker.take(1)[0])))
 
     def _control_said(self, child: Child) -> None:
         try:
@@ -247,7 +249,7 @@ class Warden:
             if pid == 0:
                 return
             for child in self.children:
-                child.sweep_at = min(child.sweep_at, 0.0) if child.sweep_at != inf else inf
+                child.sweep.hurry()
             known = [c for c in self.children if c.pid == pid]
             if not known:
                 self.strangers[pid] = status
@@ -343,11 +345,11 @@ class Warden:
                 if child.watch is not None and run.phase is Phase.RETURNING and limits.LINUX:
                     child.watch.meter.measure(self._members(child), closely=False)
             case Action.KILL_TREE:
-                child.sweep_at = time.monotonic() + child.sweep if self._kill(child) else 0.0
+                child.sweep.begin(self._roots(child))
             case Action.TELL_GONE:
                 peak = child.watch.meter.peak if child.watch is not None else 0
                 cpu = child.cpu if child.cpu is not None else tree.cpu_seconds(child.pid)
-                self._tell(child, Gone(child.ended_processes, peak, cpu))
+                self._tell(child, Gone(child.sweep.ended, peak, cpu))
                 self._forget(child)
 
     def _signal(self, child: Child, signum: int) -> None:
@@ -358,34 +360,6 @@ class Warden:
         with contextlib.suppress(OSError):  # a host that does not listen any more
             child.control.send(b"".join(encode(message)))
 
-    def _sweep(self, child: Child) -> None:
-        """Look again at a tree that is being killed."""
-        if self._kill(child):
-            child.sweep = min(2 * child.sweep, LONGEST_SWEEP)
-            child.sweep_at = time.monotonic() + child.sweep
-        else:
-            child.sweep_at = inf
-            self._step(child, TreeGone())
-
-    def _kill(self, child: Child) -> bool:
-        """Kill what is left of a run's tree; tell whether anything was."""
-        now = time.monotonic()
-        roots = self._roots(child)
-        if roots == [child.pid] and not tree.children(child.pid):
-            members = roots if tree.runs_code(child.pid) else []
-            tree.send(child.pid, signal.SIGKILL)
-        else:
-            members = tree.freeze(roots)
-        for pid in members:
-            if tree.is_resource_tracker(pid):
-                child.trackers_until = child.trackers_until or now + TRACKER_TIME
-                if now < child.trackers_until:
-                    continue
-            elif pid != child.pid and pid not in child.ended:
-                child.ended[pid] = tree.describe(pid)
-            tree.send(pid, signal.SIGKILL)
-        return bool(members)
-
     def _roots(self, child: Child) -> list[int]:
         """Return the tops of a run's tree: its child, and the orphans that carry its mark, or nobody's."""
         own = {c.pid for c in self.children if not c.reaped}
@@ -393,24 +367,22 @@ class Warden:
         orphans = [p for p in tree.children(os.getpid()) if p not in own and marks.mark_of(p) not in others]
         return ([] if child.reaped else [child.pid]) + orphans
 
-    def _start(self, message: Start, control: int, stdin: int, stdout: int, stderr: int, channel: int) -> None:
-        """Fork and become the program that was asked for."""
+    def _start(self, message: Start, control: int, *descriptors: int) -> None:
+        """Start the program that was asked for."""
         status, status_child = os.pipe()
         stack, stack_child = os.pipe()
         mark = marks.new_mark()
-        pid = os.fork()
-        if pid == 0:
-            _become(message, mark, (stdin, stdout, stderr), channel, status_child, stack_child)
-        for descriptor in (stdin, stdout, stderr, channel, status_child, stack_child):
+        pid = start(message, mark, list(descriptors), status_child, stack_child)
+        for descriptor in (*descriptors, status_child, stack_child):
             os.close(descriptor)
-        self._watch(Child(pid, mark, socket.socket(fileno=control), status, stack))
+        self._watch(Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid)))
 
     def _adopt(self, pid: int, control: int, status: int, stack: int) -> None:
         """Take charge of a child that the template has forked, and that has become ours as an orphan."""
         mark = marks.new_mark()
         marks.put_on(pid, mark)
         tree.go_first(pid)
-        child = Child(pid, mark, socket.socket(fileno=control), status, stack)
+        child = Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid))
         self._watch(child)
         if pid in self.strangers:
             self._exited(child, self.strangers.pop(pid))
@@ -438,32 +410,6 @@ def _readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _become(message: Start, mark: int, standard: tuple[int, int, int], channel: int, status: int, stack: int) -> None:
-    """In the forked child: turn into the program that was asked for, or exit with 127."""
-    try:
-        os.setsid()  # the front end's interrupt goes to the kernel's whole process group
-        tree.die_with_parent()
-        marks.put_on(os.getpid(), mark)
-        tree.go_first(os.getpid())
-        for signum in signal.valid_signals():
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        for number, descriptor in enumerate(standard):
-            os.dup2(descriptor, number, inheritable=True)
-        numbers = {"{channel}": channel, "{status}": status, "{stack}": stack}
-        for descriptor in numbers.values():
-            os.set_inheritable(descriptor, True)
-        with contextlib.suppress(OSError):  # a directory that is gone: the run's own state says where to be
-            os.chdir(message.cwd)
-        argv = [str(numbers.get(argument, argument)) for argument in message.argv]
-        os.execve(argv[0], argv, message.environ)
-    except BaseException as error:
-        os.write(2, f"ipytimeout: {message.argv[0]} could not be started: {error}\n".encode())
-    finally:
-        os._exit(127)
 
 
 def main(host_fd: int, host_pid: int) -> None:

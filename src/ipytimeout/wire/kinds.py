@@ -32,6 +32,7 @@ from ipytimeout.wire.arrays import Memory
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.reducers import changes_pickling
 from ipytimeout.wire.tensors import Values
+from ipytimeout.wire.widgets import Traits
 
 #: Types whose instances never change, and refer to nothing that does.
 SCALARS: frozenset[type] = frozenset(
@@ -45,6 +46,7 @@ _IMMUTABLE: tuple[type, ...] = (
     types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
     types.MemberDescriptorType, types.GetSetDescriptorType, types.MappingProxyType, types.GenericAlias,
     types.UnionType, type({}.keys()), type({}.values()), type({}.items()), weakref.ref, re.Pattern, re.Match,
+    weakref.ProxyType, weakref.CallableProxyType,
     type(threading.RLock()), zip, map, filter, functools.cached_property, types.TracebackType,
 )  # fmt: skip
 
@@ -133,6 +135,7 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),
+    "ipywidgets.widgets.widget.Widget": (Traits(),),
     "PIL.Image.Image": (states.OwnState("picture", pictures.state_of, pictures.put_state),),
 }
 

@@ -58,7 +58,18 @@ class Preload:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """To the template: fork a child. With five descriptors: the child's stdout, stderr, channel, status, stack."""
+    """To the template: fork a child, and have it adopted.
+
+    With eight descriptors: the child's stdout, stderr, channel, status and stack, and those of ``Adopt``.
+    """
+
+    #: In so many seconds, when nobody waits for anything; or sooner, at ``Hurry``.
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """To the template: a run waits for the child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,17 @@ class ProcessState:
     generators: dict[str, Json] = field(default_factory=dict)
     #: matplotlib's backend; "" where matplotlib is not imported, or has not chosen one yet.
     backend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """To a spare: what a run of this moment would be sent. It answers nothing.
+
+    ``buffers``: what is set in the host beside names, as ``wire.pickling`` dumped it with no names.
+    """
+
+    state: ProcessState
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,8 @@ class Execute:
     buffers: Sequence[Buffer] = ()
     #: How long the code may run, in seconds, as the child knows it at first.
     timeout: float = inf
+    #: The id of the front end's request, under which outputs appear; "" where there is none.
+    request: str = ""
     #: The cells so far, as they were written, where the code asks for ``In``.
     inputs: list[str] = field(default_factory=list)
 
@@ -119,6 +143,12 @@ class Call:
     discard: bool
     buffers: Sequence[Buffer] = ()
     timeout: float = inf
+    #: Whether what it changes comes back as from a cell: arguments, globals, the state of the process.
+    commit: bool = False
+    #: As in ``Execute``; of what is committed.
+    keep: list[str] | None = None
+    partial: bool = False
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +175,59 @@ class InputReply:
 
     value: str
     error: str = ""
+
+
+# ---------------------------------------------------------------- comms, between child and front end
+
+
+@dataclass(frozen=True, slots=True)
+class CommOpen:
+    """The code opens a comm: a widget, mostly. As Jupyter's message of this name."""
+
+    comm_id: str
+    target_name: str
+    target_module: str | None
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommMsg:
+    """A message on a comm, in either direction."""
+
+    comm_id: str
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    #: The id of the front end's message that this is, or to which it is said; "" when the code says it by itself.
+    request: str
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommClose:
+    """The code closes a comm."""
+
+    comm_id: str
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    #: The id of the front end's message to which it is done; "" when the code does it by itself.
+    request: str = ""
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommTaken:
+    """The child has a widget of the notebook, and speaks on its comm too from now on."""
+
+    comm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommHandled:
+    """The callbacks for a message of the front end have run."""
+
+    request: str
 
 
 # ---------------------------------------------------------------- child → host
@@ -285,6 +368,11 @@ class Start:
     argv: list[str]
     environ: dict[str, str]
     cwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Somebody else will ask for adoptions: a template. With one descriptor, the warden's end of a socket to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,13 +522,21 @@ Message: TypeAlias = (
     Settle
     | Preload
     | Fork
+    | Hurry
     | Forked
+    | Listen
+    | Rehearse
     | Adopt
     | Execute
     | Call
     | Resend
     | Clock
     | InputReply
+    | CommOpen
+    | CommMsg
+    | CommClose
+    | CommTaken
+    | CommHandled
     | Running
     | Stream
     | DisplayData

@@ -224,18 +224,19 @@ def staged(namespace: dict[str, object]) -> Iterator[Callable[[str, object], Non
 
     Names that are there already stay what they are; afterwards all is as before.
     """
-    added: list[str] = []
+    added: dict[str, object] = {}
 
     def stage(name: str, value: object) -> None:
         if name not in namespace:
             namespace[name] = value
-            added.append(name)
+            added[name] = value
 
     try:
         yield stage
     finally:
-        for name in added:
-            del namespace[name]
+        for name, value in added.items():
+            if namespace.get(name) is value:  # a cell may have set it meanwhile
+                del namespace[name]
 
 
 def needed_first(part: tuple[str, object]) -> int:

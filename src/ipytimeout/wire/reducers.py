@@ -39,6 +39,7 @@ from ipytimeout.wire import (
     symbols,
     tensors,
     tracebacks,
+    widgets,
 )
 from ipytimeout.wire.ended import Refused
 
@@ -131,6 +132,9 @@ _POINTER = object.__basicsize__ // 2
 def attributes_reducer(cls: type) -> Reducer:
     """Return the reducer for a class that has only attributes: what pickle finds out anew for each instance."""
     new, args = copyreg.__newobj__, (cls,)  # type: ignore[attr-defined]
+    if hasattr(cls, "__getattr__"):
+        # pickle would ask the empty object for a __setstate__, and one that asks its attributes in turn never ends.
+        return lambda obj, pickler: (new, args, obj.__dict__ or None, None, None, _set_shared_dict)
     getrefcount, own_dict = sys.getrefcount, _OWN_DICT_BY_NAME
 
     def reduce(obj: Any, pickler: NamespacePickler) -> Reduced:
@@ -145,7 +149,7 @@ def attributes_reducer(cls: type) -> Reducer:
 def _set_shared_dict(obj: Any, state: Any) -> None:
     attributes, slots = state if isinstance(state, tuple) else (state, None)
     if attributes is not None:
-        obj.__dict__ = attributes
+        object.__setattr__(obj, "__dict__", attributes)  # past a ``__setattr__`` that needs what is not there yet
     for name, value in (slots or {}).items():
         object.__setattr__(obj, name, value)
 
@@ -320,7 +324,9 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
         error.__setstate__(attributes)
     for name, value in (members or {}).items():
         with contextlib.suppress(AttributeError, TypeError):  # read-only: it was an argument
-            setattr(error, name, value)
+            # An OSError whose errno was set to None says so in its text.
+            if getattr(error, name) is not value:
+                setattr(error, name, value)
     error.__cause__, error.__context__ = cause, context
     error.__suppress_context__ = suppress
     error.__traceback__ = traceback
@@ -447,6 +453,20 @@ def dead_reference() -> weakref.ref[Any]:
     return weakref.ref(_Gone())
 
 
+def reduce_weak_proxy(proxy: Any, pickler: NamespacePickler) -> Reduced:
+    """To an object that travels by itself, and has begun to; else to nothing: a proxy alone keeps nothing alive."""
+    try:
+        target = proxy.__repr__.__self__
+    except (ReferenceError, AttributeError):
+        return dead_proxy, ()
+    known = pickler.persistent_id(target) is not None or id(target) in pickler.memo.copy()
+    return (weakref.proxy, (target,)) if known else (dead_proxy, ())
+
+
+def dead_proxy() -> Any:
+    return weakref.proxy(_Gone())
+
+
 def reduce_weak_dict(obj: Any, pickler: NamespacePickler) -> Reduced:
     return type(obj), (), None, None, iter(list(obj.items()))
 
@@ -503,6 +523,8 @@ _BY_TYPE.update(
         contextvars.Token: refuse("a token of a context"),
         threading.local: small.reduce_local,
         weakref.ref: reduce_weakref,
+        weakref.ProxyType: reduce_weak_proxy,
+        weakref.CallableProxyType: reduce_weak_proxy,
         types.MappingProxyType: reduce_proxy,
         **{
             type(getattr(kind(), name)()): reduce_view
@@ -533,6 +555,8 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
+    "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
     "sympy.polys.domains.domain.Domain": symbols.reduce_domain,
     "threading.Thread": ended.reduce_thread,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from array import array
+from base64 import b64decode, b64encode
 from contextlib import suppress
 
 from ipytimeout.wire.messages import Json, ProcessState
@@ -23,9 +25,9 @@ def read_state() -> ProcessState:
     return ProcessState(cwd, dict(os.environ), path, _read_generators(), _read_backend())
 
 
-def apply_state(state: ProcessState) -> None:
-    """Make the state of this process that one."""
-    now = read_state()
+def apply_state(state: ProcessState, now: ProcessState | None = None) -> None:
+    """Make the state of this process that one. ``now``: what it is, where that is known."""
+    now = now or read_state()
     if state.cwd and state.cwd != now.cwd:
         with suppress(OSError):  # it is gone: the code finds that out as it would natively
             os.chdir(state.cwd)
@@ -58,11 +60,11 @@ def _read_generators() -> dict[str, Json]:
     found: dict[str, Json] = {}
     if (random := sys.modules.get("random")) is not None:
         version, words, gauss = random.getstate()
-        found["random"] = [version, list(words), gauss]
+        found["random"] = [version, _as_text(array("I", words).tobytes()), gauss]
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         name, words, position, has_gauss, cached = numpy_random.get_state()
         if name == "MT19937":  # numpy's own; another bit generator put in its place keeps its state
-            found["numpy.random"] = [name, words.tolist(), position, has_gauss, cached]
+            found["numpy.random"] = [name, _as_text(words.tobytes()), position, has_gauss, cached]
     return found
 
 
@@ -74,6 +76,13 @@ def _apply_generators(wanted: dict[str, Json], now: dict[str, Json]) -> None:
         module = importlib.import_module(name)
         if name == "random":
             version, words, gauss = state
-            module.setstate((version, tuple(words), gauss))
+            module.setstate((version, tuple(array("I", b64decode(words))), gauss))
         else:
-            module.set_state(tuple(state))
+            name, words, *rest = state
+            numpy = importlib.import_module("numpy")
+            module.set_state((name, numpy.frombuffer(b64decode(words), numpy.uint32), *rest))
+
+
+def _as_text(words: bytes) -> str:
+    """Six hundred numbers as a string: JSON takes ten times as long for a list of them."""
+    return b64encode(words).decode("ascii")

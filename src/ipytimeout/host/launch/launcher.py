@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol, assert_never
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.spawn import SpawnLauncher
 from ipytimeout.host.launch.warm import TemplateUnusable, WarmLauncher
 from ipytimeout.options import StartMethod
-from ipytimeout.wire.messages import Settle
+from ipytimeout.wire.messages import Rehearse, Settle
 
 
 class Launcher(Protocol):
     """One way to have a child. Its methods may be called from any thread."""
 
-    def prepare(self, settle: Settle) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """Get ready for the next run, without waiting. Called at ``%load_ext``, after each cell and each run."""
 
-    def prepare_during_run(self, settle: Settle) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``."""
 
     def take(self, settle: Settle) -> Child:
         """Return a child that settles like this process and has run nothing. Called once for each run."""
@@ -38,11 +43,14 @@ class AutoLauncher:
         self._spawn = spawn
         self._use_spawn = False
 
-    def prepare(self, settle: Settle) -> None:
-        (self._spawn if self._use_spawn else self._warm).prepare(settle)
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+        (self._spawn if self._use_spawn else self._warm).prepare(settle, rehearsal)
 
-    def prepare_during_run(self, settle: Settle) -> None:
-        (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle)
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+        (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle, rehearsal)
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        return (self._spawn if self._use_spawn else self._warm).ahead(count)
 
     def take(self, settle: Settle) -> Child:
         note = ""

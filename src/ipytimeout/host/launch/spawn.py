@@ -11,12 +11,13 @@ import random
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.warden import PACKAGE_PARENT, Warden, get_warden
-from ipytimeout.wire.messages import Settle, Start
+from ipytimeout.wire.messages import Rehearse, Settle, Start
 
 #: All children of one host order their sets of strings in the same way, though not as the host does.
 _HASH_SEED = str(random.SystemRandom().randrange(1, 1 << 32))
@@ -29,16 +30,22 @@ class SpawnLauncher:
         self._lock = threading.Lock()
         self._spare: tuple[Child, Warden, Settle] | None = None
 
-    def prepare(self, settle: Settle) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """Have a spare for the next run, unless there is one."""
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if self._spare is None:
                 warden = get_warden()
-                self._spare = start_interpreter(warden, settle), warden, settle
+                child = start_interpreter(warden, settle)
+                child.send(rehearsal())
+                self._spare = child, warden, settle
 
-    def prepare_during_run(self, settle: Settle) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """A fresh interpreter takes as long as its imports: begin now."""
-        self.prepare(settle)
+        self.prepare(settle, rehearsal)
+
+    def ahead(self, count: int) -> AbstractContextManager[None]:
+        """One spare is enough here: to start more at once would take the processors from the runs."""
+        return nullcontext()
 
     def take(self, settle: Settle) -> Child:
         """Return a child that has been sent ``settle``, or one like it, and that nobody else has used."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ipytimeout
 from ipytimeout.wire.framing import encode
-from ipytimeout.wire.messages import Adopt, Start
+from ipytimeout.wire.messages import Listen, Start
 
 #: The directory that holds this package: a fresh interpreter appends it to its path.
 PACKAGE_PARENT = str(Path(ipytimeout.__file__).resolve().parent.parent)
@@ -26,7 +26,7 @@ _BOOT = (
 
 
 class Warden:
-    """A running warden process. ``send`` gives it a child to start or to adopt."""
+    """A running warden process. ``send`` gives it a child to start, or somebody who has children to adopt."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -52,8 +52,8 @@ class Warden:
     def alive(self) -> bool:
         return self.owner == os.getpid() and self._process.poll() is None
 
-    def send(self, message: Start | Adopt, descriptors: list[int]) -> socket.socket:
-        """Hand over a new child with its descriptors; return the run's own control socket."""
+    def send(self, message: Start | Listen, descriptors: list[int]) -> socket.socket:
+        """Send it with its descriptors; return the other end of the socket that is the first of them."""
         frame = b"".join(encode(message))
         ours, theirs = socket.socketpair()
         try:

@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.spawn import interpreter, start_environ
 from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Adopt, Fork, Forked, Message, Preload, Settle, Start, Started
+from ipytimeout.wire.messages import Fork, Forked, Hurry, Listen, Message, Preload, Rehearse, Settle, Start, Started
 
 #: So long a run waits for the template to import what is new and to fork, in seconds; then it is spawned.
 PATIENCE = 10.0
+#: A spare for the next run is forked so long after the start of a run, in seconds: most are over by then …
+_LATER = 0.03
+#: … but where runs follow each other within so many seconds, at once.
+_BURST = 0.1
 #: And so long the runs after it, while the template is still at it.
 _AGAIN = 0.2
 
@@ -43,27 +51,73 @@ class _TemplateDied(TemplateUnusable):
     """Its process is gone."""
 
 
+@dataclasses.dataclass(slots=True)
+class _Spare:
+    """A child that has been asked for ahead of time."""
+
+    child: Child
+    #: How many modules the template had been sent then.
+    modules: int
+    #: What it has rehearsed on.
+    rehearsal: Rehearse | None = None
+
+    def rehearse(self, rehearsal: Rehearse) -> None:
+        """Have it rehearse, unless it has done so with the same."""
+        if self.rehearsal != rehearsal:
+            self.rehearsal = rehearsal
+            self.child.send(rehearsal)
+
+
 class WarmLauncher:
     """Fork children from one template. One instance per host process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.template: Template | None = None
-        #: A child that has been asked for ahead of time, and how many modules the template had been sent then.
-        self._spare: tuple[Request, int] | None = None
+        self._spares: deque[_Spare] = deque()
+        #: How many of them there are to be: the most that anybody wants.
+        self._wanted: Counter[int] = Counter()
         self.unusable = ""
         #: Whether a run has already waited for this template in vain.
         self._late = False
+        #: When the last run took its child, and the one before it.
+        self._taken = self._before = -inf
 
-    def prepare(self, settle: Settle) -> None:
-        """Have the template follow the notebook, and a spare forked. Does not wait for either."""
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+        """Have the template follow the notebook, and a spare forked that rehearses. Does not wait for any of it."""
+        self._prepare(settle, rehearsal, 0.0)
+
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+        """The same, but a little later: a fork takes milliseconds, which the run that has just begun would miss.
+
+        Unless one run follows another.
+        """
+        self._prepare(settle, rehearsal, 0.0 if time.monotonic() - self._before < _BURST else _LATER)
+
+    def _prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse], after: float) -> None:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
-                    self._ready(settle)
+                    self._ready(settle, after)
+                    now = rehearsal()
+                    for spare in self._spares:
+                        spare.rehearse(now)
 
-    def prepare_during_run(self, settle: Settle) -> None:
-        """Nothing: a fork takes milliseconds, which the run that has just begun would miss."""
+    @contextmanager
+    def ahead(self, count: int) -> Iterator[None]:
+        """Keep so many spares while many runs follow each other: the template forks while they run."""
+        self._wanted[count] += 1
+        try:
+            yield
+        finally:
+            self._wanted[count] -= 1
+            with self._lock:
+                while len(self._spares) > self._count:
+                    self._spares.pop().child.close()
+
+    @property
+    def _count(self) -> int:
+        return max((count for count, times in self._wanted.items() if times), default=1)
 
     def take(self, settle: Settle) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
@@ -72,6 +126,7 @@ class WarmLauncher:
             TemplateUnusable: The template is not clean, died, or takes too long.
         """
         with self._lock:
+            self._before, self._taken = self._taken, time.monotonic()
             if self.unusable:
                 raise TemplateUnusable(self.unusable)
             with self._undisturbed():
@@ -93,63 +148,48 @@ class WarmLauncher:
 
     def _fetch(self, settle: Settle) -> Child:
         self._ready(settle)
-        assert self.template is not None and self._spare is not None
+        assert self.template is not None
+        spare = self._spares[0]
         try:
-            child = self.template.fetch(self._spare[0], _AGAIN if self._late else PATIENCE)
+            self.template.wait_for(spare.child, _AGAIN if self._late else PATIENCE)
         except _TemplateLate:
             self._late = True  # it goes on importing, and the spare that was asked for is for a later run
             raise
         except TemplateUnusable as error:
-            self._spare[0].abandon()
-            self._spare = None
-            self.template.close()
-            self.template = None
+            self._let_go()
             if isinstance(error, _TemplateUnclean):
                 self.unusable = str(error)
             raise
-        self._spare, self._late = None, False
-        return child
+        self._spares.popleft()
+        self._late = False
+        if self._count > 1:
+            self._ready(settle)
+        return spare.child
 
     def close(self) -> None:
         with self._lock:
             self._let_go()
 
     def _let_go(self) -> None:
-        if self._spare is not None:
-            self._spare[0].abandon()
-            self._spare = None
+        self._drop_spares()
         if self.template is not None:
             self.template.close()
             self.template = None
 
-    def _ready(self, settle: Settle) -> None:
-        template = self.template
-        if template is None or not template.fits(settle):
-            if self._spare is not None:
-                self._spare[0].abandon()
-            self._spare = None
-            if template is not None:
-                template.close()
-            template = self.template = Template(get_warden(), settle)
+    def _drop_spares(self) -> None:
+        while self._spares:
+            self._spares.popleft().child.close()
+
+    def _ready(self, settle: Settle, after: float = 0.0) -> None:
+        """Have as many spares as are wanted; one that is missing is forked ``after`` so many seconds."""
+        if self.template is not None and not self.template.fits(settle):
+            self._let_go()
+        template = self.template = self.template or Template(get_warden(), settle)
         template.follow(settle)
-        if self._spare is not None and self._spare[1] != len(template.sent):
-            self._spare[0].abandon()  # it lacks what the notebook has imported since
-            self._spare = None
-        if self._spare is None:
-            self._spare = template.request(), len(template.sent)
-
-
-class Request:
-    """A child that the template has been asked to fork."""
-
-    def __init__(self, plumbing: Plumbing, status: int, stack: int) -> None:
-        self.plumbing = plumbing
-        #: The read ends, for the warden.
-        self.status, self.stack = status, stack
-
-    def abandon(self) -> None:
-        """The child, should it come, meets a closed channel and leaves."""
-        self.plumbing.close()
+        if self._spares and self._spares[0].modules != len(template.sent):
+            self._drop_spares()  # they lack what the notebook has imported since
+        while len(self._spares) < self._count:
+            self._spares.append(_Spare(template.request(after), len(template.sent)))
 
 
 class Template:
@@ -161,7 +201,7 @@ class Template:
         self._decoder = Decoder()
         #: Modules that the template has been told to import.
         self.sent: set[str] = set()
-        self._asked: list[Request] = []
+        self._asked: list[Child] = []
         self._answers: list[Forked] = []
         self._channel, channel = socket.socketpair()
         null = os.open(os.devnull, os.O_RDWR)
@@ -171,7 +211,8 @@ class Template:
         finally:
             channel.close()
             os.close(null)
-        self._send(dataclasses.replace(settle, preload=[]))
+        with warden.send(Listen(), []) as adopting:
+            self._send(dataclasses.replace(settle, preload=[]), [adopting.fileno()])
 
     def pid(self) -> int:
         """Return the number of the process, waiting until the warden has started it."""
@@ -194,39 +235,40 @@ class Template:
             self.sent.update(new)
             self._send(Preload(new, dict(os.environ), settle.sys_path))
 
-    def request(self) -> Request:
-        """Ask for a child; do not wait."""
-        plumbing = Plumbing()
-        try:
-            status, status_child = plumbing.pipe()
-            stack, stack_child = plumbing.pipe()
-            descriptors = [plumbing.stdout[1], plumbing.stderr[1], plumbing.channel[1].fileno()]
-            self._send(Fork(), [*descriptors, status_child, stack_child])
-        except BaseException:
-            plumbing.close()
-            raise
-        request = Request(plumbing, status, stack)
-        self._asked.append(request)
-        return request
+    def request(self, after: float = 0.0) -> Child:
+        """Ask for a child, to be adopted by the warden; do not wait. One that is closed unused is ended."""
+        with Plumbing() as plumbing:
+            control, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    status, status_child = plumbing.pipe()
+                    stack, stack_child = plumbing.pipe()
+                    output = [plumbing.stdout[1], plumbing.stderr[1]]
+                    for_child = [*output, plumbing.channel[1].fileno(), status_child, stack_child]
+                    self._send(Fork(after), [*for_child, theirs.fileno(), status, stack])
+                except BaseException:
+                    control.close()
+                    raise
+            child = plumbing.child(control)
+        self._asked.append(child)
+        return child
 
-    def fetch(self, request: Request, patience: float) -> Child:
-        """Wait until a child that was asked for is there, and hand it to the warden."""
+    def wait_for(self, child: Child, patience: float) -> None:
+        """Wait until a child that was asked for is there."""
         while True:
             answer = self._next_answer(patience)
-            asked = self._asked.pop(0)
-            if asked is request:
+            if self._asked.pop(0) is child:
                 break
-        with request.plumbing as plumbing:
-            if not answer.pid:
-                raise _TemplateUnclean(answer.reason)
-            control = self._warden.send(Adopt(answer.pid), [request.status, request.stack])
-            return plumbing.child(control)
+        if not answer.pid:
+            raise _TemplateUnclean(answer.reason)
 
     def close(self) -> None:
         self._channel.close()
         self._control.close()
 
     def _next_answer(self, patience: float) -> Forked:
+        if not (self._answers or _readable(self._channel)):
+            self._send(Hurry())
         self._channel.settimeout(patience)
         try:
             while not self._answers:
@@ -248,3 +290,9 @@ class Template:
             self._channel.sendall(frame[sent:])
         except OSError:
             return  # it has ended; the next wait for an answer says so
+
+
+def _readable(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))

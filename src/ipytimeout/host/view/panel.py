@@ -6,7 +6,6 @@ changed and closed in this thread only. What a click does may run in any thread:
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import html
 import linecache
@@ -14,14 +13,13 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import where
-from ipytimeout.host.pump import pump_for
 from ipytimeout.host.supervise import Relay
-from ipytimeout.host.view.live import SilentView, using
+from ipytimeout.host.view.live import CLICKS, SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
 from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
@@ -35,8 +33,8 @@ if TYPE_CHECKING:
 DELAY = 0.3
 #: The panel is drawn at most so often; later, when nothing but seconds can be seen to change, once a second.
 INTERVAL = 0.2
-_LATER_INTERVAL = 1.0
-_LATER = 60.0
+LATER_INTERVAL = 1.0
+LATER = 60.0
 #: From here on the bar warns.
 _NEARLY = 0.8
 #: So many frames of a stack are shown: the innermost.
@@ -115,36 +113,32 @@ class PanelView(SilentView):
 
     shows_memory = True
 
-    def __init__(self, shell: InteractiveShell, numbers: Mapping[str, int], *, holds_place: bool) -> None:
+    def __init__(
+        self, shell: InteractiveShell, numbers: Mapping[str, int], *, holds_place: bool, has_stack: bool = True
+    ) -> None:
         self._shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
         self._numbers = numbers
         self._slot = Slot(self._kernel)
         #: Front ends do not replace what an Output widget has caught: the panel itself must become the line.
-        self._caught = _is_caught(self._kernel)
+        self._caught = is_caught(self._kernel)
+        self.can_replace = not self._caught
         self._state: RunState | None = None
         self._tell: Callable[[Message], None] = lambda message: None
-        self._clicks: dict[str, Callable[[], None]] = {}
         self._widgets: Widgets | None = None
         self._hears = False
         self._next = time.monotonic() + DELAY
         self._drawn: Phase | None = None
         self._holds_place = holds_place
+        self._has_stack = has_stack
         if holds_place and not self._caught:
             self._slot.put(BLANK)
 
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         self._state, self._tell = state, tell_warden
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        pump = pump_for(self._kernel, self._clicks)
-        self._hears = pump is not None
-        if pump is None:
-            yield
-            return
-        with pump, using(self, pump):
-            yield
+    def hears(self, *, clicks: bool) -> None:
+        self._hears = clicks
 
     def around(self, relay: Relay) -> Relay:
         return SlotRelay(relay, self._slot, self._shell)
@@ -169,12 +163,12 @@ class PanelView(SilentView):
             warnings.warn(f"ipytimeout cannot show its panel ({error!r}); {_NO_PUMP}", stacklevel=2)
             return
         self._drawn = facts.phase
-        self._next = now + (INTERVAL if facts.elapsed < _LATER else _LATER_INTERVAL)
+        self._next = now + (INTERVAL if facts.elapsed < LATER else LATER_INTERVAL)
 
     def _draw(self, facts: Facts) -> None:
         if self._widgets is None:
-            self._widgets = Widgets(facts, self._hears, self._wish)
-            self._clicks.update(self._widgets.clicks)
+            self._widgets = Widgets(facts, self._hears, self._wish, has_stack=self._has_stack)
+            CLICKS.update(self._widgets.clicks)
             self._slot.put(self._widgets.bundle)
         self._widgets.draw(facts)
 
@@ -184,10 +178,7 @@ class PanelView(SilentView):
 
     def show_stack(self, text: str) -> None:
         if self._widgets is not None:
-            self._widgets.show_stack(
-                stack_as_html(where.frames_of_dump(text), self._numbers)
-                + threads_as_html(where.threads_of_dump(text), self._numbers)
-            )
+            self._widgets.show_dump(text, self._numbers)
 
     def conclude(self, line: str) -> None:
         if self._holds_place or self._slot.shown:
@@ -199,7 +190,8 @@ class PanelView(SilentView):
 
     def _end(self, content: Bundle) -> None:
         """Replace the panel for good. In this order: closed first, the page would jump."""
-        self._clicks.clear()
+        for button in self._widgets.clicks if self._widgets is not None else ():
+            CLICKS.pop(button, None)
         if self._widgets is None:
             self._slot.put(content)
         elif self._caught:
@@ -213,7 +205,9 @@ class PanelView(SilentView):
 class Widgets:
     """The widgets of one panel."""
 
-    def __init__(self, facts: Facts, hears: bool, tell: Callable[[Message], None]) -> None:
+    def __init__(
+        self, facts: Facts, hears: bool, tell: Callable[[Message], None], title: str = "", *, has_stack: bool = True
+    ) -> None:
         import ipywidgets
 
         more = facts.timeout  # as much again, whatever it is extended to
@@ -246,7 +240,7 @@ class Widgets:
             "ipt-where",
             description="Where?",
             tooltip="Show where the code is now",
-            layout=shown,
+            layout=shown if has_stack else hidden,
         )
         self._more = add(
             "Button",
@@ -272,10 +266,11 @@ class Widgets:
             self.clicks[button.comm.comm_id] = click
             # Where the click comes another way than through the pump: in a subshell's thread.
             button.on_click(functools.partial(_call, click))
+        name = [add("HTML", "ipt-text", "ipt-first", value=html.escape(title))] if title else []
         row = add(
             "HBox",
             "ipt-row",
-            children=[self._bar, self._text, self._memory, self._where, self._more, self._cancel, self._note],
+            children=[*name, self._bar, self._text, self._memory, self._where, self._more, self._cancel, self._note],
         )
         self._stack = add("HTML", "ipt-stack", layout=hidden)
         style = add("HTML", value=_STYLE, layout=hidden)
@@ -309,8 +304,11 @@ class Widgets:
             self._cancel.tooltip = "It was asked to end; end it without waiting"
             self._cancel.add_class("ipt-now")
 
-    def show_stack(self, text: str) -> None:
-        self._stack.value = text
+    def show_dump(self, text: str, numbers: Mapping[str, int]) -> None:
+        """Show where the code is, as faulthandler wrote it."""
+        self._stack.value = stack_as_html(where.frames_of_dump(text), numbers) + threads_as_html(
+            where.threads_of_dump(text), numbers
+        )
         self._stack.layout.display = None
 
     def become(self, text: str) -> None:
@@ -341,7 +339,7 @@ def _is_short_of_time(facts: Facts) -> bool:
     return facts.fraction > _NEARLY
 
 
-def _is_caught(kernel: Any) -> bool:
+def is_caught(kernel: Any) -> bool:
     """Tell whether the outputs of this cell go into an Output widget (``_instances``: ipywidgets 8.1)."""
     widgets = sys.modules.get("ipywidgets.widgets.widget")
     outputs = sys.modules.get("ipywidgets.widgets.widget_output")

@@ -92,6 +92,16 @@ def left_behind_line(left_behind: Mapping[str, str]) -> str:
     return "… left behind: " + "; ".join(f"{name} ({reason})" for name, reason in left_behind.items())
 
 
+def dead_widgets(count: int) -> dict[str, str]:
+    """Say what became of widgets that could be used while the run lasted."""
+    match count:
+        case 0:
+            return {}
+        case 1:
+            return {"1 widget": "its callbacks have ended with the run"}
+    return {f"{count} widgets": "their callbacks have ended with the run"}
+
+
 def as_bundle(line: str) -> dict[str, str]:
     """Return a line as a MIME bundle."""
     mark, _, rest = line.partition(" ")

@@ -43,10 +43,11 @@ class Adapters:
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
         self._adapters = dict(adapters)
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
-        """Note what a cell assigns on modules: from now on it is read too."""
+    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+        """Note what a cell assigns on modules: from now on it is read too. Tell whether that is more than before."""
         assigned: Any = self._adapters["attributes"]
-        assigned.learn(code, transform, namespace)
+        learned: bool = assigned.learn(code, transform, namespace)
+        return learned
 
     def read(self) -> Items:
         """Return every item of this process."""
@@ -126,7 +127,7 @@ def same(one: object, other: object) -> bool:
 
 def title(adapter: str, item: str) -> str:
     """Say to the user which item this is."""
-    return f"{item} of {adapter}"
+    return f"the widget {item.partition(' ')[0]}" if adapter == "widgets" else f"{item} of {adapter}"
 
 
 def found_elsewhere() -> list[str]:
@@ -142,6 +143,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, PYPLOT, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
+    from ipytimeout.wire.widgets import WIDGETS
 
     adapters: dict[str, Adapter] = {
         "warnings": WARNINGS,
@@ -160,6 +162,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "torch": TORCH,
         "IPython": SHELL,
         "inline figures": INLINE,
+        "widgets": WIDGETS,
         "attributes": AssignedAttributes(),
     }
     for point in elsewhere:

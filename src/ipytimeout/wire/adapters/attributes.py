@@ -32,18 +32,20 @@ class AssignedAttributes:
     def __init__(self) -> None:
         self._known: set[str] = set()
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
-        """Note what this cell assigns, as far as the names in it are known by now."""
+    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+        """Note what this cell assigns, as far as the names in it are known by now. Tell whether any of it is new."""
         if not ("." in code and ("=" in code or "del" in code)) and "attr(" not in code:
-            return
+            return False
         try:
             tree = ast.parse(transform(code))
         except Exception:  # no Python, or a transformer of the user's fails
-            return
+            return False
+        before = len(self._known)
         for path, attribute in _assigned(tree):
             owner = _owner(path, namespace)
             if owner and f"{owner} {attribute}" not in _NOT_OURS:
                 self._known.add(f"{owner} {attribute}")
+        return len(self._known) > before
 
     def read(self) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -66,6 +66,12 @@ def unpack(extra: Mapping[str, Any]) -> Items:
     return items
 
 
+def plain_alone(extra: Mapping[str, Any]) -> bytes | None:
+    """Return the plain items as they came, where nothing else came beside the names; else None."""
+    plain: bytes | None = extra.get(PLAIN)
+    return None if any(name.startswith(ITEM) for name in extra) else plain
+
+
 def name_of(adapter: str, item: str) -> str:
     """Return the pseudo-name of an item."""
     return f"{ITEM}{adapter}\0{item}"

@@ -1,0 +1,229 @@
+"""One piece of the user's work: what is set up before the code runs, and the report of what it did.
+
+Runs in the child, in its main thread. Law of the file: nothing here runs while the code does, so its cost can be
+paid ahead of time, by the same steps on a job that does nothing.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import types
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ipytimeout.child.changes import MISSING, Collected, Watch, collect_call
+from ipytimeout.child.channel import Channel
+from ipytimeout.child.checkpoints import Checkpoints
+from ipytimeout.child.errors import text_of
+from ipytimeout.child.inside import CodeClock, Inside
+from ipytimeout.child.interrupts import Interrupts
+from ipytimeout.child.progress import Reporter
+from ipytimeout.child.run import Ended
+from ipytimeout.child.streams import silenced
+from ipytimeout.wire.adapters import Adapters, Items, difference
+from ipytimeout.wire.adapters.packing import as_names, plain_alone, unpack
+from ipytimeout.wire.messages import Call, Changes, Execute, ProcessState, Rehearse, Resend
+from ipytimeout.wire.pickling import EXCEPTION, FAULTS, RESULT, Loaded, load_namespace
+from ipytimeout.wire.state import apply_state, read_state
+
+if TYPE_CHECKING:
+    from ipytimeout.child.shell import ChildShell
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this process is like, as a rehearsal has left it: nothing has run here since."""
+
+    state: ProcessState
+    #: The items of the adapters, as they came from the host and as they are here.
+    plain: bytes
+    items: Items
+    #: What could not be set, each with its reason.
+    unset: dict[str, str]
+    #: How many modules were imported.
+    modules: int
+
+
+#: What a module has before anybody has put anything into it.
+_OF_EVERY_MODULE = frozenset({*vars(types.ModuleType("")), "__builtins__"})
+
+
+#: What a shell uses itself.
+_OF_SHELLS = frozenset({"IPython", "pygments", "traitlets", "cloudpickle", "ipytimeout"})
+
+
+class HostModules:
+    """What the host has imported, of which the child has more: a template's first uses import some, say."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        #: How many modules there were here when these were found to be more.
+        self._more: tuple[int, list[str]] = (0, [])
+
+    def update(self, names: Collection[str]) -> None:
+        self._names.update(names)
+        self._more = (0, [])
+
+    def imported_since(self, before: Collection[str]) -> list[str]:
+        """Return the modules that the code has imported, and those of libraries that were ready here, but not there."""
+        if len(before) != self._more[0]:
+            packages = {name.partition(".")[0] for name in self._names} - _OF_SHELLS - sys.stdlib_module_names
+            more = [name for name in list(sys.modules) if name in before and name not in self._names]
+            self._more = len(before), [name for name in more if name.partition(".")[0] in packages]
+        return [*self._more[1], *(name for name in list(sys.modules) if name not in before)]
+
+
+class Work:
+    """A job whose names are in place."""
+
+    def __init__(
+        self,
+        job: Execute | Call,
+        channel: Channel,
+        shell: ChildShell | None,
+        interrupts: Interrupts,
+        adapters: Adapters,
+        of_host: HostModules,
+        known: Known | None = None,
+    ) -> None:
+        """Set it up, and the sooner the more is ``known`` of this process.
+
+        Raises:
+            CannotRebuild: The names, or what the job refers to beside them.
+        """
+        self.job = job
+        self._shell = shell
+        self._interrupts = interrupts
+        self._adapters = adapters
+        self._of_host = of_host
+        self._namespace = sys.modules["__main__"].__dict__
+        state = known.state if known is not None else read_state()
+        if state != job.state:
+            apply_state(job.state, state)
+            known = None
+        self._learn_sources()
+        with silenced(channel):  # importing the user's modules prints what it printed long ago
+            self.loaded: Loaded = load_namespace(job.buffers, self._namespace)
+            self._namespace.update(self.loaded.values)
+            if shell is not None and isinstance(job, Execute):
+                shell.refused = job.refused
+                shell.adopt_history(self.loaded.values, job.execution_count, job.inputs)
+            self._plain = plain_alone(self.loaded.extra)
+            if known is not None and (known.plain != self._plain or known.modules != len(sys.modules)):
+                known = None  # other settings, or a module of the user's that may have made some
+            #: What could not be set here as the host has it, each with its reason.
+            self._unset = (
+                known.unset
+                if known is not None
+                else adapters.write(difference(adapters.read(), unpack(self.loaded.extra)))
+            )
+        if self._learn_assigned():
+            known = None
+        self._watch = None
+        if isinstance(job, Execute) or job.commit:
+            self._watch = Watch(self._namespace, self.loaded.table, self.loaded.values, self.loaded.modules)
+        self._state: ProcessState = known.state if known is not None else read_state()
+        self._items: Items = known.items if known is not None else adapters.read()
+        self._modules = frozenset(sys.modules)
+        self.clock, self.reporter = CodeClock(channel, job.timeout), Reporter(channel)
+        checkpoints = None
+        if not job.discard:
+            checkpoints = Checkpoints(channel, interrupts, self.loaded.table, self._watch, job.keep)
+        #: What the functions for code inside a run are to work with.
+        self.inside = Inside(self.clock, self.reporter, checkpoints)
+
+    def known(self) -> Known | None:
+        """Say what this process is like now, where that is what the job asked for."""
+        items, state = self._adapters.read(), read_state()
+        if self._plain is None or state != self.job.state or difference(self._items, items) != ({}, []):
+            return None
+        return Known(state, self._plain, items, self._unset, len(sys.modules))
+
+    def report(self, ended: Ended, resend: Resend) -> Changes:
+        """Say how the code ended and what it changed. To be called in the code's context."""
+        modules = self._of_host.imported_since(self._modules)  # before pickling imports some
+        collected = self._collect(ended, resend)
+        after = read_state()
+        return Changes(
+            success=ended.exception is None,
+            error=ended.error,
+            deadline_interrupt=ended.deadline_interrupt,
+            interrupted=ended.interrupted,
+            left_behind={**ended.still_running, **collected.left_behind, **self._unset},
+            state=None if after == self._state else after,
+            modules=modules,
+            sources=self._shell.compile.made_sources() if self._shell is not None else {},
+            frames=ended.frames,
+            buffers=collected.buffers,
+        )
+
+    def _collect(self, ended: Ended, resend: Resend) -> Collected:
+        """Pickle what the code has changed, where it is wanted."""
+        job = self.job
+        if job.discard:
+            return Collected([], {})
+        if self._interrupts.deadline_came and not job.partial:
+            return Collected([], {})  # the run is timed out, however the code took it
+        result = ended.value if ended.has_value else MISSING
+        try:
+            if self._watch is None:
+                return self._collect_call(result, ended.exception, resend)
+            self._learn_assigned()
+            return self._watch.collect(
+                keep=job.keep,
+                hidden=self._shell.bookkeeping() if self._shell is not None else _OF_EVERY_MODULE,
+                result=result,
+                exception=ended.exception,
+                without=resend.without,
+                only=resend.only,
+                settings=as_names(difference(self._items, self._adapters.read())),
+            )
+        except FAULTS as error:  # a reducer of the user's, or a fault of ours: never silent
+            return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})
+
+    def _collect_call(self, result: object, exception: BaseException | None, resend: Resend) -> Collected:
+        """Pickle what a function leaves, but for what the host could not rebuild."""
+        without = resend.without
+        collected = collect_call(
+            self.loaded.table,
+            MISSING if RESULT in without else result,
+            None if EXCEPTION in without else exception,
+        )
+        if RESULT in without:
+            collected.left_behind["the result"] = without[RESULT]
+        return collected
+
+    def _learn_sources(self) -> None:
+        """Know the text of earlier cells, for tracebacks and ``inspect``."""
+        sources = self.job.sources
+        for name, (text, _) in sources.items():
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        if self._shell is not None:
+            self._shell.compile.number({name: number for name, (_, number) in sources.items()})
+
+    def _learn_assigned(self) -> bool:
+        """Know which attributes of modules the cell assigns; tell whether any of them is new."""
+        if not isinstance(self.job, Execute) or self._shell is None:
+            return False
+        return self._adapters.learn(self.job.code, self._shell.transform_cell, self._namespace)
+
+
+def nothing(rehearsal: Rehearse, *, cell: bool) -> Execute | Call:
+    """Return a job that does nothing."""
+    if not cell:
+        return Call(rehearsal.state, {}, {}, False, rehearsal.buffers)
+    return Execute(
+        code="None",
+        statement=False,
+        execution_count=0,
+        filename="<rehearsal>",
+        state=rehearsal.state,
+        sources={},
+        refused={},
+        discard=False,
+        keep=None,
+        partial=False,
+        buffers=rehearsal.buffers,
+    )
