@@ -41,6 +41,8 @@ BY_NAME = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDesc
 LOCKS = (type(_thread.allocate_lock()), type(_thread.RLock()))
 #: Names of the shell, not of the notebook; ``In`` and ``Out`` are looked at by themselves.
 OF_THE_SHELL = re.compile(r"In|Out|exit|quit|open|get_ipython|_ih|_oh|_i+|_i\d+|__builtins?__|__session__|__name__")
+#: Variables of whoever started the kernel.
+OF_THE_CALLER = ("JPY_PARENT_PID", "OLDPWD", "PWD", "SHLVL", "_")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 
 
@@ -430,7 +432,7 @@ def state_of(shell: Any) -> dict[str, str]:
     modules = sys.modules
     found: dict[str, Any] = {
         "cwd": os.getcwd() if os.path.isdir(".") else "gone",
-        "environ": {k: v for k, v in sorted(os.environ.items()) if k != "JPY_PARENT_PID"},
+        "environ": {k: v for k, v in sorted(os.environ.items()) if k not in OF_THE_CALLER},
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),

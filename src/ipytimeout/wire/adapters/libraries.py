@@ -70,7 +70,8 @@ class _Sympy:
     def read(self) -> dict[str, Any]:
         own = vars(sys.modules[self.module].Printable)
         found = {name: own[name] for name in self._shown_by if type(own.get(name)) is types.FunctionType}
-        printer, symbols = map(sys.modules.get, ("sympy.printing.printer", "sympy.printing.pretty.pretty_symbology"))
+        printer: Any = sys.modules.get("sympy.printing.printer")
+        symbols: Any = sys.modules.get("sympy.printing.pretty.pretty_symbology")
         if hasattr(printer, "Printer"):
             found["settings"] = dict(printer.Printer._global_settings)
         if hasattr(symbols, "_use_unicode"):
@@ -133,6 +134,11 @@ class _Accessors:
             for item, accessor in items.items():
                 kind, _, name = item.partition(".")
                 getattr(extensions, f"register_{kind.lower()}_accessor")(name)(accessor)
+        for item in gone:
+            kind, _, name = item.partition(".")
+            owner = getattr(sys.modules["pandas"], kind)
+            owner._accessors.discard(name)
+            delattr(owner, name)
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
