@@ -27,6 +27,7 @@ _TELLING = re.compile(
 )
 #: What the shell imports to show a traceback or a page, wherever it does that.
 _OF_SHELLS = frozenset({"asttokens", "executing", "pure_eval", "stack_data", "pygments", "IPython"})
+_THIS = "Out of this cell"
 #: What stands for output that natively is never the same.
 _ANY = object()
 
@@ -88,13 +89,11 @@ def compare(notebook: Notebook, natives: list[Record], timed: Record) -> list[Co
         seen_timed = without_line(timed.cells[i]) if are_listed else timed.cells[i]
         outputs, deterministic = _compare_outputs(three, seen_timed)
         differences = [*outputs, *_compare_left([seen.left for seen in three], seen_timed.left)]
-        follows_from = set(lost)  # before this cell
-        lost |= {name for name, reason in refused.items() if accepted(reason)}
-        lost &= {d.key for d in differences if d.kind == "name"}  # or it is there again
         marked = [
-            replace(_marked(each, cell, before), named=_is_named(each, cell, lost, follows_from))
-            for each in differences
+            replace(_marked(each, cell, before), named=_is_named(each, cell, lost, refused)) for each in differences
         ]
+        # What is the same again is lost no more; what comes of a lost name is lost too.
+        lost = {f"Out[{three[0].execution_count}]" if d.key == _THIS else d.key for d in marked if d.named}
         before = {(d.kind, d.key) for d in marked if d.kind != "outputs"}
         found.append(Compared(notebook, i + 1, cell, deterministic, marked, are_listed))
     return found
@@ -108,21 +107,25 @@ def _marked(difference: Difference, cell: Cell, before: set[tuple[str, str]]) ->
         follows = follows or any(kind == "name" and key in used for kind, key in before)
         follows = follows or any(kind == "state" and _TELLING.match(key) for kind, key in before)
     if difference.kind == "history":
-        follows = follows or difference.key != "Out of this cell"
+        follows = follows or difference.key != _THIS
     return Difference(difference.kind, difference.key, difference.native, difference.timed, new=not follows)
 
 
-def _is_named(difference: Difference, cell: Cell, lost: set[str], before: set[str]) -> bool:
-    """Tell whether a difference is one of a name that could not come back, or of a cell that uses such a name."""
-    match difference.kind:
-        case "name":
-            return difference.key in lost
-        case "sharing":
-            return not lost.isdisjoint(_WORD.findall(difference.key))
-        case "outputs" | "history":
-            return not before.isdisjoint(_WORD.findall(cell.code))
-        case _:
-            return False
+def _is_named(difference: Difference, cell: Cell, lost: set[str], refused: dict[str, str]) -> bool:
+    """Tell whether a difference is one of a name that could not come back, or of a cell that uses such a name.
+
+    ``lost``: names, and results in ``Out``, that were lost before this cell.
+    """
+    key = difference.key
+    if difference.kind not in ("name", "sharing", "outputs", "history"):
+        return False
+    if accepted(refused.get(key, "")) or key in lost:
+        return True
+    if difference.kind == "sharing":
+        return not (lost | {name for name in refused if accepted(refused[name])}).isdisjoint(_WORD.findall(key))
+    if key in ("_", "__", "___"):
+        return any(each.startswith("Out[") for each in lost)
+    return not lost.isdisjoint(_WORD.findall(cell.code))
 
 
 # ---------------------------------------------------------------- outputs
@@ -221,10 +224,10 @@ def _compare_left(natives: list[dict[str, Any]], timed: dict[str, Any]) -> list[
     numbers = sorted({*first["out"], *timed["out"]}, key=int)
     last = numbers[-1] if numbers else ""
     for d in _compare_texts("history", [n["out"] for n in natives], timed["out"]):
-        key = "Out of this cell" if d.key == last else f"Out[{d.key}]"
+        key = _THIS if d.key == last else f"Out[{d.key}]"
         differences.append(Difference(d.kind, key, d.native, d.timed))
     if len({str(n["in"]) for n in natives}) == 1 and first["in"] != timed["in"]:
-        differences.append(Difference("history", "Out of this cell", str(first["in"]), str(timed["in"])))
+        differences.append(Difference("history", _THIS, str(first["in"]), str(timed["in"])))
     wanted = set.intersection(*(set(n["sharing"]) for n in natives))
     possible = set.union(*(set(n["sharing"]) for n in natives))
     got = set(timed["sharing"])
@@ -239,6 +242,8 @@ def _compare_left(natives: list[dict[str, Any]], timed: dict[str, Any]) -> list[
 def _compare_texts(kind: str, natives: list[dict[str, str]], timed: dict[str, str]) -> list[Difference]:
     differences = []
     for key in dict.fromkeys([*natives[0], *timed]):
+        if kind == "state" and key not in natives[0] and "." in key.partition(":")[0]:
+            continue  # of a library that is not imported natively
         texts = [native.get(key, "<missing>") for native in natives]
         got = timed.get(key, "<missing>")
         if len(set(texts)) == 1 and texts[0] != got:

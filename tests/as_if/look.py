@@ -41,6 +41,8 @@ BY_NAME = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDesc
 LOCKS = (type(_thread.allocate_lock()), type(_thread.RLock()))
 #: Names of the shell, not of the notebook; ``In`` and ``Out`` are looked at by themselves.
 OF_THE_SHELL = re.compile(r"In|Out|exit|quit|open|get_ipython|_ih|_oh|_i+|_i\d+|__builtins?__|__session__|__name__")
+#: Variables of whoever started the kernel.
+OF_THE_CALLER = ("JPY_PARENT_PID", "OLDPWD", "PWD", "SHLVL", "_")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 
 
@@ -224,9 +226,7 @@ class Walk:
 
     def numpy(self, obj: Any, name: str, depth: int) -> str:
         numpy = sys.modules["numpy"]
-        root = obj
-        while isinstance(root.base, numpy.ndarray):
-            root = root.base
+        root = root_of(obj)
         # Whether memory is the array's own is not seen: a large array that comes back shows memory of a mapping.
         flags = "".join(str(int(obj.flags[f])) for f in ("C", "F", "W"))
         flags += "" if root is obj else "v"
@@ -301,7 +301,8 @@ class Walk:
                 state = self.state(rest[0] if rest else None, depth)
                 return f"{shown}<{self.text(function, depth)},{self.text(args, depth)},{state}>"
             return f"{shown}<{reduced}>"
-        return f"{shown}({self.pairs(attributes_of(obj), depth)})"
+        state = attributes_of(obj)
+        return f"{shown}({self.pairs({k: v for k, v in state.items() if not only_remembered(k, state)}, depth)})"
 
     def state(self, state: Any, depth: int) -> str:
         """Write a state for ``__setstate__``: attributes in a fixed order, for theirs is no part of the value."""
@@ -352,6 +353,16 @@ def attributes_of(obj: Any) -> dict[str, Any]:
         return found
 
 
+def root_of(array: Any) -> Any:
+    """Return the array whose memory this one shows; ``as_strided`` puts a stand-in between."""
+    while True:
+        base = array.base
+        base = base.base if type(base).__name__ == "DummyArray" else base
+        if not isinstance(base, sys.modules["numpy"].ndarray):
+            return array
+        array = base
+
+
 def says_how_to_pickle(cls: type) -> bool:
     if cls in copyreg.dispatch_table:
         return True
@@ -385,9 +396,7 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
         alive.append(obj)
         numpy = sys.modules.get("numpy")
         if numpy is not None and hasattr(numpy, "ndarray") and isinstance(obj, numpy.ndarray):
-            root = obj
-            while isinstance(root.base, numpy.ndarray):
-                root = root.base
+            root = root_of(obj)
             memory.setdefault(root.__array_interface__["data"][0], {}).setdefault(name, path)
         if depth == 0:
             return
@@ -423,7 +432,7 @@ def state_of(shell: Any) -> dict[str, str]:
     modules = sys.modules
     found: dict[str, Any] = {
         "cwd": os.getcwd() if os.path.isdir(".") else "gone",
-        "environ": {k: v for k, v in sorted(os.environ.items()) if k != "JPY_PARENT_PID"},
+        "environ": {k: v for k, v in sorted(os.environ.items()) if k not in OF_THE_CALLER},
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),
@@ -461,6 +470,8 @@ def state_of(shell: Any) -> dict[str, str]:
         found["warnings.filters"] = [
             (f[0], getattr(f[1], "pattern", f[1]), f[2].__name__, getattr(f[3], "pattern", f[3]), f[4])
             for f in modules["warnings"].filters
+            # numpy's own, whenever it is imported
+            if not (" size changed" in str(getattr(f[1], "pattern", f[1])) or f[2].__name__ == "RankWarning")
         ]
     if "decimal" in modules:
         found["decimal"] = repr(modules["decimal"].getcontext())

@@ -34,6 +34,7 @@ from ipytimeout.host.settle import (
     cell_number,
     cell_numbers,
     cell_sources,
+    changed_on_disk,
     import_like,
     inputs_so_far,
     learn_sources,
@@ -42,7 +43,7 @@ from ipytimeout.host.settle import (
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
 from ipytimeout.host.throttle import throttled
 from ipytimeout.host.view.live import SilentView, listening, view_of_call, view_of_cell
-from ipytimeout.host.view.summary import as_bundle, dead_widgets, left_behind_line, summary_line
+from ipytimeout.host.view.summary import as_bundle, dead_widgets, left_behind_line, outdated_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Ending
 from ipytimeout.sizes import format_size
@@ -111,6 +112,7 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
         with cell.work.comms or contextlib.nullcontext():
             ended = cell.run(view)
             cell.take_back(ended)
+        outdated = changed_on_disk(cell.outdated)  # those that were, and that the cell has not loaded again
         value = _value_in(ended)
         if value is not None and not statement:
             hook: Any = shell.displayhook
@@ -119,6 +121,8 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
         view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
     if ended.left_behind:
         tell_left_behind(shell, ended.left_behind)
+    if outdated:
+        shell.display_pub.publish(as_bundle(outdated_line(outdated)))
     if ended.error is not None:
         raise ended.error
     return value if statement else None
@@ -156,6 +160,8 @@ class PreparedCell:
     shell: InteractiveShell
     sent: Sent
     code: str
+    #: Modules of the user's own that have another text by now than when they were imported.
+    outdated: list[str]
 
     @classmethod
     def of(
@@ -202,9 +208,10 @@ class PreparedCell:
             hidden=_SHELL_NAMES,
             beside=beside.values(),
         )
+        outdated = changed_on_disk(needed.modules)
         learn_sources(shell, {filename: (as_compiled(shell, code), number)})
         work = Work(namespace, needed, state, message, beside, meanwhile, comms)
-        return cls(work, options, shell, _dumped(work, {}), code)
+        return cls(work, options, shell, _dumped(work, {}), code, outdated)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""

@@ -7,11 +7,11 @@ import importlib.util
 import linecache
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import process_state
-from ipytimeout.wire.libraries import is_in_library, is_library
+from ipytimeout.wire.libraries import is_in_library, is_library, users_modules
 from ipytimeout.wire.messages import Settle
 from ipytimeout.wire.reducers import import_quietly
 from ipytimeout.wire.streams import warnings_held
@@ -96,6 +96,27 @@ def import_like(modules: Iterable[str]) -> None:
 
 #: How many modules there were, and the newest, when these were found to be libraries.
 _known: tuple[tuple[int, str], list[str]] = (0, ""), []
+
+
+def changed_on_disk(names: Collection[str]) -> list[str]:
+    """Return which of these modules of the user's own have another text by now than when they were imported here.
+
+    As far as that is known: since this was asked for the first time after the import.
+    """
+    changed = []
+    for name, module in users_modules().items():
+        with contextlib.suppress(OSError):
+            written = os.stat(str(module.__file__)).st_mtime_ns
+            spec, then = _imported.get(name, (None, 0))
+            if spec is not module.__spec__:  # it was imported, or loaded again
+                _imported[name] = module.__spec__, written
+            elif written != then and name in names:
+                changed.append(name)
+    return changed
+
+
+#: By module, its specification, which is a new one when it is loaded again, and when its text was written then.
+_imported: dict[str, tuple[object, int]] = {}
 
 
 def cell_number(shell: InteractiveShell) -> int:

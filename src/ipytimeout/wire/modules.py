@@ -16,6 +16,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
+from ipytimeout.wire.classes import is_made_by_hand
 from ipytimeout.wire.facets import MISSING, Sight, SingleFacet, Swap
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.reducers import has_only_attributes, import_quietly
@@ -167,7 +168,8 @@ class Body(SingleFacet):
         spec = getattr(obj, "__spec__", None)
         if spec is not None and vars(sys).get("modules", {}).get(name) is obj:
             return (data_of(obj), spec) if name in users_modules() else None
-        return dict(vars(obj)), None
+        # Never the notebook itself, which is the module __main__.
+        return (dict(vars(obj)), None) if is_made_by_hand(obj) else None
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
         if before is None:

@@ -191,12 +191,15 @@ def module_globals(name: str) -> dict[str, Any]:
 def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Reduced:
     if classes.by_reference(func):
         return NotImplemented
-    module = sys.modules.get(func.__globals__.get("__name__") or "")
     namespace: Any = func.__globals__
+    module = sys.modules.get(namespace.get("__name__") or "")
+    if namespace is not pickler.namespace and (module is None or vars(module) is not namespace):
+        module = _made_by_hand(namespace)
     if namespace is pickler.namespace or module is None or vars(module) is not namespace:
         namespace = _globals_of(func, pickler)
     elif classes.is_made_by_hand(module):
-        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__, module))
+        key = f"{module.__name__} {id(module)}"
+        namespace = pickler.module_globals.setdefault(key, ModuleGlobals(module.__name__, module))
     else:
         namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__))
     state = {
@@ -211,6 +214,14 @@ def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Redu
     }
     args = (func.__code__, namespace, func.__name__, func.__closure__)
     return make_function, args, state, None, None, set_function_state
+
+
+def _made_by_hand(namespace: dict[str, Any]) -> types.ModuleType | None:
+    """Return the module that these are the globals of, where only the notebook has it."""
+    if not ("__loader__" in namespace and "__spec__" in namespace and namespace["__spec__"] is None):
+        return None
+    holders = (each for each in gc.get_referrers(namespace) if type(each) is types.ModuleType)
+    return next((each for each in holders if vars(each) is namespace), None)
 
 
 def _globals_of(func: types.FunctionType, pickler: NamespacePickler) -> dict[str, Any]:
@@ -558,6 +569,7 @@ _BY_NAME: dict[str, Reducer] = {
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
+    "sympy.polys.domains.domain.Domain": symbols.reduce_domain,
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,

@@ -42,7 +42,7 @@ def make_writer(file: Any, dialect: dict[str, Any]) -> Any:
 
 
 def reduce_reader(reader: Any, pickler: NamespacePickler) -> Any:
-    lines = [inner for inner in gc.get_referents(reader) if hasattr(inner, "__next__")]
+    lines = [inner for inner in gc.get_referents(reader) if hasattr(inner, "__next__") and not isinstance(inner, type)]
     if reader.line_num or len(lines) != 1:
         raise Refused("a reader of CSV that has begun cannot leave its process")
     return make_reader, (lines[0], _dialect(reader))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from ipytimeout.host.endings import Kept
@@ -100,6 +100,14 @@ def dead_widgets(count: int) -> dict[str, str]:
         case 1:
             return {"1 widget": "its callbacks have ended with the run"}
     return {f"{count} widgets": "their callbacks have ended with the run"}
+
+
+def outdated_line(modules: Sequence[str]) -> str:
+    """Return the line that names modules whose text is not what the kernel has imported."""
+    return (
+        f"… changed on disk since the notebook imported it: {', '.join(modules)}; "
+        f"the cell used the new text, the notebook has the old one until importlib.reload({modules[0]})"
+    )
 
 
 def as_bundle(line: str) -> dict[str, str]:

@@ -140,7 +140,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, WARNINGS
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, SKLEARN, TORCH
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, PYPLOT, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
@@ -155,7 +155,9 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "numpy": NUMPY,
         "pandas": PANDAS,
         "the accessors of pandas": ACCESSORS,
+        "pyplot": PYPLOT,
         "scikit-learn": SKLEARN,
+        "sympy": SYMPY,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
         "IPython": SHELL,

@@ -1,9 +1,10 @@
-"""Options of libraries: numpy, pandas, matplotlib, torch. See ``adapters``."""
+"""What is set in libraries: numpy, pandas, matplotlib, scikit-learn, sympy, torch. See ``adapters``."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+import types
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -26,9 +27,71 @@ class _Matplotlib:
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         dict.update(sys.modules["matplotlib"].rcParams, items)
-        pyplot: Any = sys.modules.get("matplotlib.pyplot")
-        if "interactive" in items and hasattr(pyplot, "ioff"):
-            pyplot.ion() if items["interactive"] else pyplot.ioff()  # what draws after each cell comes or goes too
+
+
+class _Pyplot:
+    """Figures that stay open from cell to cell, and whether they are drawn after each (``plt.ioff()``)."""
+
+    module = "matplotlib.pyplot"
+
+    def read(self) -> dict[str, Any]:
+        pyplot = sys.modules[self.module]
+        hook = getattr(pyplot, "_REPL_DISPLAYHOOK", None)
+        managers = sys.modules["matplotlib._pylab_helpers"].Gcf.figs
+        found: dict[str, Any] = {f"figure {number}": each.canvas.figure for number, each in managers.items()}
+        if found:
+            found["current"] = next(reversed(managers))
+        return {**found, "hook": hook.name} if hook is not None else found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        pyplot, open_ones = sys.modules[self.module], sys.modules["matplotlib._pylab_helpers"].Gcf
+        for item in gone:
+            if item.startswith("figure "):
+                open_ones.destroy(int(item.removeprefix("figure ")))
+        for item, value in items.items():
+            if item.startswith("figure "):
+                # One that was unpickled has opened itself, under a number of its own.
+                for number in [number for number, each in open_ones.figs.items() if each.canvas.figure is value]:
+                    del open_ones.figs[number]
+                make = pyplot._get_backend_mod().new_figure_manager_given_figure
+                open_ones._set_new_active_manager(make(int(item.removeprefix("figure ")), value))
+            elif item == "hook":
+                pyplot.uninstall_repl_displayhook() if value == "NONE" else pyplot.install_repl_displayhook()
+        if "current" in items and items["current"] in open_ones.figs:
+            open_ones.set_active(open_ones.figs[items["current"]])
+
+
+class _Sympy:
+    """What ``init_printing`` sets: how expressions are shown."""
+
+    module = "sympy.printing.defaults"
+    _shown_by = ("_repr_png_", "_repr_latex_", "_repr_svg_")
+
+    def read(self) -> dict[str, Any]:
+        own = vars(sys.modules[self.module].Printable)
+        found = {name: own[name] for name in self._shown_by if type(own.get(name)) is types.FunctionType}
+        printer: Any = sys.modules.get("sympy.printing.printer")
+        symbols: Any = sys.modules.get("sympy.printing.pretty.pretty_symbology")
+        if hasattr(printer, "Printer"):
+            found["settings"] = dict(printer.Printer._global_settings)
+        if hasattr(symbols, "_use_unicode"):
+            found["unicode"] = symbols._use_unicode
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        printable = sys.modules[self.module].Printable
+        for name, value in items.items():
+            if name == "settings":
+                settings = sys.modules["sympy.printing.printer"].Printer._global_settings
+                settings.clear()
+                settings.update(value)
+            elif name == "unicode":
+                vars(sys.modules["sympy.printing.pretty.pretty_symbology"])["_use_unicode"] = value
+            else:
+                setattr(printable, name, value)
+        for name in gone:
+            if name in self._shown_by:
+                setattr(printable, name, printable._repr_disabled)
 
 
 class _Pandas:
@@ -71,6 +134,11 @@ class _Accessors:
             for item, accessor in items.items():
                 kind, _, name = item.partition(".")
                 getattr(extensions, f"register_{kind.lower()}_accessor")(name)(accessor)
+        for item in gone:
+            kind, _, name = item.partition(".")
+            owner = getattr(sys.modules["pandas"], kind)
+            owner._accessors.discard(name)
+            delattr(owner, name)
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -159,4 +227,4 @@ class _Torch:
 
 
 MATPLOTLIB, PANDAS, NUMPY, TORCH = _Matplotlib(), _Pandas(), _Numpy(), _Torch()
-ACCESSORS, SKLEARN = _Accessors(), _Sklearn()
+ACCESSORS, SKLEARN, PYPLOT, SYMPY = _Accessors(), _Sklearn(), _Pyplot(), _Sympy()
