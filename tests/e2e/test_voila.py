@@ -40,10 +40,11 @@ ipywidgets.VBox([told, start("Endless", spin), start("Slow", lambda: (time.sleep
 
 
 @contextmanager
-def _voila(directory: Path) -> Iterator[str]:
-    """Serve the app, and yield its address."""
+def voila(directory: Path, app: str) -> Iterator[str]:
+    """Serve an app, and yield its address."""
     python = environment("voila==0.5.*", "ipywidgets==8.*", "-e .[notebooks]")
-    write_notebook(directory / "notebook.ipynb", [_APP])
+    directory.mkdir(parents=True, exist_ok=True)
+    write_notebook(directory / "notebook.ipynb", [app])
     write_kernel(directory / "data", python)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -82,7 +83,7 @@ def _voila(directory: Path) -> Iterator[str]:
 
 
 def test_a_callback_of_a_voila_page_shows_the_panel_and_is_cancelled_by_a_click(tmp_path: Path) -> None:
-    with _voila(tmp_path) as address, open_page(tmp_path / "profile") as page:
+    with voila(tmp_path, _APP) as address, open_page(tmp_path / "profile") as page:
         page.goto(address)
         page.get_by_role("button", name="Endless").click(timeout=60_000)
         page.locator(".ipytimeout button.ipt-cancel").click(timeout=30_000)

@@ -89,6 +89,10 @@ class Comms:
     def __post_init__(self) -> None:
         self._cell = self.kernel.get_parent() or {}
 
+    def __del__(self) -> None:
+        """A job that nobody waits for any more may never be concluded."""
+        self._close_wake()
+
     @property
     def request(self) -> str:
         """The id of the request in whose cell the run is."""
