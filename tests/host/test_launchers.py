@@ -111,6 +111,24 @@ def test_no_child_is_used_twice(launcher: Launcher, settle: Settle) -> None:
     assert len(pids) == 3
 
 
+def test_a_child_that_has_rehearsed_finds_what_is_set_when_it_runs(
+    launcher: Launcher, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only what was set when it rehearsed; whether it had the time for that or not."""
+
+    def show() -> None:
+        import os
+
+        print(os.environ.get("WHEN"))
+
+    for pause in (0.0, 1.0):
+        monkeypatch.setenv("WHEN", "at the rehearsal")
+        launcher.prepare(settle, rehearsal)
+        time.sleep(pause)
+        monkeypatch.setenv("WHEN", "later")
+        assert said(call(launcher.take(settle), show)) == "later\n"
+
+
 def test_a_child_that_is_let_go_ends(launcher: Launcher, settle: Settle) -> None:
     child = launcher.take(settle)
     pid = 0
@@ -187,6 +205,14 @@ def warm() -> Iterator[WarmLauncher]:
     launcher = WarmLauncher()
     yield launcher
     launcher.close()
+
+
+def test_a_fork_that_is_to_come_later_comes_when_a_run_waits_for_it(
+    warm: WarmLauncher, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipytimeout.host.launch.warm._LATER", 3600.0)
+    warm.prepare_during_run(settle, rehearsal)
+    assert said(call(warm.take(settle), show_process))
 
 
 def test_the_template_follows_what_the_notebook_imports_later(warm: WarmLauncher, settle: Settle) -> None:

@@ -25,14 +25,14 @@ import socket
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, available, map_private, new_shared_memory, share
-from ipytimeout.wire.messages import Attached, Changes, Clock, Message, Recording, Stream
+from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Stream
 from ipytimeout.wire.recording import SIZE, Recorder
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
@@ -303,6 +303,13 @@ class Channel:
         """The same while no signal handler can raise: without a thread, straight to its place."""
         return self._inbox.take() if self._inbox.busy else self._inbox.read_answer()
 
+    def listen(self, arrived: Callable[[CommMsg], None], meanwhile: Callable[[], float | None]) -> bool:
+        """From now on hand what comes for a comm to ``arrived``, in a thread; False when that cannot be now.
+
+        ``meanwhile`` is called there between messages, and returns after how many seconds it wants to be called again.
+        """
+        return self._inbox.listen(arrived, meanwhile)
+
     def clock(self) -> Clock | None:
         """Return the last that the host has said of the clock; None when nothing has changed since the start."""
         if os.getpid() == self.pid:
@@ -335,11 +342,13 @@ class _Inbox:
 
     While the code runs, a thread of its own reads: signal handlers never run there, so that none can raise
     between a read and its record and cut the stream of messages. What is said of the clock comes unasked, and is
-    kept aside by whoever reads it; all else is an answer.
+    kept aside by whoever reads it, and so is what the front end says on a comm, once somebody listens; all else is an
+    answer.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self.clock: Clock | None = None
+        self._arrived: Callable[[CommMsg], None] = lambda message: None
         self._socket = connection
         self._decoder = Decoder(map_private)
         self._read_ahead: deque[Message] = deque()
@@ -366,8 +375,9 @@ class _Inbox:
         return self._read_ahead.popleft()
 
     def read_answer(self) -> Message | None:
-        while isinstance(message := self.read(), Clock):
-            self.clock = message
+        while isinstance(message := self.read(), Clock | CommMsg):
+            if isinstance(message, Clock):
+                self.clock = message
         return message
 
     def take(self) -> Message | None:
@@ -406,6 +416,25 @@ class _Inbox:
         finally:
             done.release()
 
+    def listen(self, arrived: Callable[[CommMsg], None], meanwhile: Callable[[], float | None]) -> bool:
+        if self._reader.locked():
+            return False
+        self._arrived = arrived
+        _thread.start_new_thread(self._read_always, (meanwhile,))
+        return True
+
+    def _read_always(self, meanwhile: Callable[[], float | None]) -> None:
+        """Read until the end, in a thread."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        with self._reading() as reads:
+            while reads:
+                pause = meanwhile()
+                if not self._read_ahead and not waiting.poll(None if pause is None else pause * 1000):
+                    continue
+                if not self._file(self.read()):
+                    break
+
     def _read_one(self) -> None:
         """Read an answer, in a thread."""
         with self._reading() as reads:
@@ -431,6 +460,9 @@ class _Inbox:
         """Put a message where it belongs; tell whether there can be more."""
         if isinstance(message, Clock):
             self.clock = message
+        elif isinstance(message, CommMsg):
+            self._arrived(message)
+            return True
         else:
             self._answers.append(message)
         self._wake()

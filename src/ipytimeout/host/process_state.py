@@ -48,7 +48,9 @@ def learn_earlier_cells(shell: InteractiveShell) -> None:
 
 def to_send() -> dict[str, Any]:
     """Return what is set, under pseudo-names, to go beside the names of the notebook."""
-    return _packed.pack(_adapters().read())
+    items = _adapters().read()
+    items.pop("widgets", None)  # those that are used go with the names
+    return _packed.pack(items)
 
 
 def rehearsal() -> Rehearse:

@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from ipytimeout.host.checkpoints import Checkpoints
+from ipytimeout.host.comms import Comms
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.wire.framing import ProtocolError
@@ -27,6 +28,11 @@ from ipytimeout.wire.messages import (
     Changes,
     Checkpoint,
     ClearOutput,
+    CommClose,
+    CommHandled,
+    CommMsg,
+    CommOpen,
+    CommTaken,
     DisplayData,
     EndBegun,
     Error,
@@ -133,8 +139,10 @@ class Supervision:
         on_running: Callable[[], None],
         *,
         partial: bool = False,
+        comms: Comms | None = None,
     ) -> None:
         self.child = child
+        self._comms = comms
         self._relay = relay
         self._view = view
         self._on_running = on_running
@@ -196,6 +204,9 @@ class Supervision:
                 self._take(message)
             self._relay.go_on()
             self._look_for_answer()
+            if self._comms is not None:
+                for said in self._comms.to_child():
+                    self.child.send(said)
             self._tell_progress()
             if time.monotonic() >= self._view.due():
                 self._view.draw()
@@ -231,6 +242,10 @@ class Supervision:
                 self._relay.show(message)
             case Stream() | DisplayData() | ClearOutput() | ExecuteResult() | Error() | Payload():
                 self._relay.show(message)
+            case CommTaken() if self.running:
+                pass  # the notebook's widgets come before the code does: whoever asks later has no right to one
+            case CommOpen() | CommMsg() | CommClose() | CommTaken() | CommHandled() if self._comms is not None:
+                self._comms.take(message, self.child)
             case InputRequest():
                 self.child.tell_warden(Asking(True))
                 self.state.asks()

@@ -92,6 +92,10 @@ class Child:
         """What ``wait`` waits for, as flags of ``poll`` by descriptor: for those who wait for more than a child."""
         return self._flags
 
+    def watch(self, descriptor: int) -> None:
+        """Wait for this one too, until this child is closed: whose it is reads from it."""
+        self._watch(descriptor, select.POLLIN)
+
     def wait(self, timeout: float | None) -> list[int]:
         """Wait until something arrives, can be sent, or ``timeout`` seconds have passed; return what is ready."""
         return [fd for fd, _ in self._poll.poll(None if timeout is None else timeout * 1000)]
