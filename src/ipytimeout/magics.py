@@ -335,7 +335,8 @@ def unload(shell: InteractiveShell) -> None:
     if hasattr(loaded, "auto"):
         loaded.auto.take_off()
     if getattr(shell.showtraceback, "shows_once", False):
-        del vars(shell)["showtraceback"]
+        for name in ("showtraceback", "debugger"):
+            vars(shell).pop(name, None)
     callbacks = shell.events.callbacks["post_run_cell"]
     callbacks[:] = [c for c in callbacks if type(getattr(c, "__self__", None)).__name__ != _Follower.__name__]
     transformers = shell.input_transformers_cleanup

@@ -45,6 +45,8 @@ class Result:
     streams: dict[str, str] = field(default_factory=dict)
     outputs: list[dict[str, Any]] = field(default_factory=list)
     error: Failure | None = None
+    #: All that was published, in order: kind and content, where neighbouring texts of one stream are one.
+    order: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     seconds: float = 0.0
     #: ``time.monotonic()`` at which the kernel was idle again.
     ended: float = 0.0
@@ -99,6 +101,14 @@ class Cell:
 
     def _take(self, kind: str, content: dict[str, Any]) -> None:
         result = self.result
+        if kind not in ("status", "execute_input"):
+            last = result.order[-1] if result.order else ("", {})
+            if kind == last[0] == "stream" and content["name"] == last[1]["name"]:
+                content = {**content, "text": last[1]["text"] + content["text"]}
+                result.order[-1] = (kind, content)
+                content = {**content, "text": content["text"][len(last[1]["text"]) :]}
+            else:
+                result.order.append((kind, content))
         if kind == "stream":
             result.streams[content["name"]] = result.streams.get(content["name"], "") + content["text"]
         elif kind in ("display_data", "update_display_data", "execute_result"):

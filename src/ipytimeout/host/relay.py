@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.exceptions import RunError
 from ipytimeout.host.excerpt import Output
 from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
@@ -113,6 +114,8 @@ class ShellRelay:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 shell.display_pub.clear_output(wait)
+            case ExecuteResult(data, metadata) if hasattr(sys.displayhook, "outputs"):  # of %%capture
+                sys.displayhook.outputs.append({"data": data, "metadata": metadata})
             case ExecuteResult(data, metadata):
                 hook = shell.displayhook
                 hook.start_displayhook()
@@ -140,26 +143,44 @@ class ShellRelay:
         return question_for_user(request)
 
 
+#: What ``%debug`` says after a run that has failed.
+_GONE = (
+    "The process of this cell is gone, and its variables with it: %debug cannot look into it. In the cell itself "
+    "breakpoint() works, and after %pdb on the debugger opens at an error, while the process is there."
+)
+
+
 def show_once(shell: InteractiveShell) -> None:
     """Have the shell show no second time an error whose traceback the child has already shown.
 
     Relayed at once, an error keeps its place among the displays (a half-drawn figure comes after it, as
     natively); raised at the end as well, it makes the cell an error for nbclient and for *Run all*.
+
+    And have ``%debug`` say, after an error of a run, what works instead: here are only the frames that waited for it.
     """
-    native = shell.showtraceback
-    if getattr(native, "shows_once", False):
+    show = shell.showtraceback
+    debug: Any = shell.debugger
+    if getattr(show, "shows_once", False):
         return
 
     def showtraceback(*args: Any, **kwargs: Any) -> None:
+        error = sys.exc_info()[1]
         shown, own.shown = own.shown, None
-        if shown is None or shown[0] is not sys.exc_info()[1]:
-            native(*args, **kwargs)
+        own.of_run = isinstance(error, RunError) or (shown is not None and shown[0] is error)
+        if shown is None or shown[0] is not error:
+            show(*args, **kwargs)
         else:
             vars(shell)["_last_traceback"] = shown[1]  # what ipykernel puts into the reply
 
+    def debugger(*args: Any, **kwargs: Any) -> None:
+        if own.of_run:
+            print(_GONE)
+        else:
+            debug(*args, **kwargs)
+
     own: Any = showtraceback
-    own.shows_once, own.shown = True, None
-    shell.showtraceback = showtraceback  # type: ignore[method-assign]
+    own.shows_once, own.shown, own.of_run = True, None, False
+    shell.showtraceback, shell.debugger = showtraceback, debugger  # type: ignore[method-assign]
 
 
 def mark_shown(shell: InteractiveShell, error: BaseException, traceback: list[str]) -> None:
