@@ -7,6 +7,7 @@ mistake in it is a ``UsageError`` of one line, before anything has run.
 from __future__ import annotations
 
 import dis
+import itertools
 import sys
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from IPython.core.magic_arguments import MagicArgumentParser
 from traitlets import Any as AnyTrait
 from traitlets import List, Unicode
 
+from ipytimeout.autotimeout import AutoTimeout
 from ipytimeout.config import settings
 from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
 from ipytimeout.platforms import unsupported
@@ -101,6 +103,41 @@ class TimeoutMagics(Magics):
     default_max_output = AnyTrait(help="How much stream output is shown: '500kB', '10MB', 'inf'.").tag(config=True)
     max_timeout = AnyTrait(help="More than this no run may ask for.").tag(config=True)
     max_memory = AnyTrait(help="More than this no run may use.").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.auto = AutoTimeout(shell)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def autotimeout(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> None:
+        """Put a deadline on every later cell that has none of its own.
+
+        ``%autotimeout [options] DURATION`` with the options of ``%%timeout``; ``%autotimeout off`` ends that, and
+        ``%autotimeout`` tells how it is. Cells that are about the kernel itself (%load_ext, %pip, %matplotlib, %config
+        and the like) run in the kernel, without a deadline.
+        """
+        if cell is not None:
+            if self.auto.options is None or line.strip():
+                raise UsageError("for one cell write %%timeout 5; %autotimeout 5 is for every later cell")
+            from ipytimeout.host.run import run_cell
+
+            run_cell(self.shell, cell, self.auto.options)
+            return
+        if line.strip() == "off":
+            self.auto.take_off()
+        elif line.strip():
+            parsed, options = self._read(line, local_ns)
+            if parsed.background is not None:
+                raise UsageError("--background is for one cell: every later one would get the same name")
+            if parsed.statement and not parsed.statement.startswith("#"):
+                raise UsageError(f"for one line write %timeout; %autotimeout takes no code: {parsed.statement[:40]!r}")
+            if options is None:
+                print(TimeoutMagics.autotimeout.__doc__)
+                return
+            self.auto.put_on(options)
+        print(self.auto)
 
     @no_var_expand
     @needs_local_scope
@@ -289,12 +326,14 @@ def load(shell: InteractiveShell) -> None:
 def unload(shell: InteractiveShell) -> None:
     """Take back what ``load`` did; harmless when it did nothing."""
     magics = shell.magics_manager
-    for kind in ("line", "cell"):
-        found = magics.magics[kind].get("timeout")
+    for kind, name in itertools.product(("line", "cell"), ("timeout", "autotimeout")):
+        found = magics.magics[kind].get(name)
         # By name: %autoreload may have made the class anew.
         if type(getattr(found, "__self__", None)).__name__ == TimeoutMagics.__name__:
-            del magics.magics[kind]["timeout"]
-    magics.registry.pop(TimeoutMagics.__name__, None)
+            del magics.magics[kind][name]
+    loaded = magics.registry.pop(TimeoutMagics.__name__, None)
+    if hasattr(loaded, "auto"):
+        loaded.auto.take_off()
     if getattr(shell.showtraceback, "shows_once", False):
         del vars(shell)["showtraceback"]
     callbacks = shell.events.callbacks["post_run_cell"]

@@ -68,8 +68,19 @@ def test_what_waits_longest_is_left_out_and_said_in_its_place() -> None:
         backlog.put(out("text"))
     backlog.put(PAGE)
     assert backlog.leave_out(1) == []
-    assert backlog.missing == LeftOut(400, 100)
-    assert backlog.leave_out(0) == [PAGE] and [backlog.take()] == [LeftOut(400, 100)]
+    assert backlog.missing == LeftOut(396, 100)
+    assert backlog.leave_out() == [PAGE] and [backlog.take()] == [LeftOut(400, 100)]
+
+
+def test_text_alone_is_never_too_long() -> None:
+    """It is limited elsewhere, and a page gets neighbours in one message."""
+    backlog = Backlog()
+    for _ in range(MOST):
+        backlog.put(out("x"))
+        backlog.put(Stream("stderr", "x"))
+    assert not backlog.is_too_long
+    backlog.leave_out(0)
+    assert backlog.missing == LeftOut()
 
 
 def test_it_is_too_long_by_number_or_by_size() -> None:

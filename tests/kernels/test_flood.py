@@ -89,3 +89,13 @@ def test_an_error_and_a_result_stand_below_a_flood(kernel: Kernel) -> None:
     assert failed.stdout.endswith("199999\n")
     valued = kernel.run("%%timeout -q 60\nfor i in range(200_000): print(i)\n'value'")
     assert valued.stdout.endswith("199999\n") and valued.outputs[-1]["data"]["text/plain"] == "'value'"
+
+
+@pytest.mark.parametrize("death", ["os.kill(os.getpid(), 9)", "ctypes.string_at(0)", "os._exit(3)"])
+def test_no_line_before_a_death_is_lost_in_a_flood(kernel: Kernel, death: str) -> None:
+    """Lines that have not left the process are in memory that outlives it."""
+    code = f"import ctypes, os, sys\nfor i in range(30_001): print(i); print(-i, file=sys.stderr)\n{death}"
+    result = kernel.run(f"%%timeout -q 60\n{code}")
+    assert result.error is not None and result.error.name == "ChildDied"
+    assert result.stdout.split() == [str(i) for i in range(30_001)]
+    assert result.stderr.split()[:30_001] == [str(-i) for i in range(30_001)]

@@ -63,7 +63,14 @@ WAITS = {
 }
 
 
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+#: The gate tries these; .ci/full all of them.
+_SAMPLE = ("a loop that never waits", "a loop that sleeps", "an awaited loop")
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [pytest.param(w, id=name, marks=() if name in _SAMPLE else pytest.mark.full) for name, w in WAITS.items()],
+)
 def test_a_slider_is_moved_while_the_code_runs(front: Front, wait: str) -> None:
     """Its callbacks run in the main thread, in the order of the moves, and the page is told when they have."""
     code = f"""%%timeout 60
@@ -185,6 +192,7 @@ display(slider)
 with out:
     while True: pass""")
     assert front.reply(cell)["ename"] == "DeadlineExceeded"
+    front.read(lambda: is_idle(front, cell))
     slider = opened(front, cell, "IntSliderModel")
     assert not front.of(cell, "comm_close")
     assert (state_of(front, slider)["value"], state_of(front, slider)["disabled"]) == (5, True)
@@ -213,6 +221,36 @@ print('after')""")
         elif message["msg_type"] == "comm_msg" and content["comm_id"] == out:
             order.append(content["data"]["state"]["msg_id"] == cell)
     assert order == ["before", True, "inside", False, "after"]
+
+
+def test_the_panel_appears_beside_an_output_widget_that_takes_all_that_is_shown(front: Front) -> None:
+    """And what the widget clears in itself leaves the panel where it is."""
+    cell = front.execute("""%%timeout 60
+from IPython.display import clear_output
+out = ipywidgets.Output()
+display(out)
+with out:
+    for i in range(6):
+        clear_output(wait=True)
+        print('inside', i)
+        time.sleep(0.15)""")
+    assert front.reply(cell)["status"] == "ok"
+    out = opened(front, cell, "OutputModel")
+    front.read(lambda: is_idle(front, cell))
+    captures, beside, slots = False, [], 0
+    for message in front.iopub:
+        content, kind = message["content"], message["msg_type"]
+        if message["parent_header"].get("msg_id") != cell:
+            continue
+        if kind == "comm_msg" and content["comm_id"] == out:
+            captures = bool(content["data"]["state"]["msg_id"])
+        elif kind in ("display_data", "update_display_data") and content.get("transient"):
+            beside.append(not captures)
+            slots += kind == "display_data"
+        elif kind in ("stream", "clear_output"):
+            assert captures
+    assert len(beside) > 2 and all(beside)
+    assert slots == 1
 
 
 def test_binary_data_goes_both_ways_as_it_is(front: Front) -> None:
@@ -301,3 +339,20 @@ bar = tqdm(total=3); bar.update(2)""")
     assert len([c for c in front.of(cell, "comm_msg") if c["comm_id"] == bars[0] and "value" in c["data"]["state"]]) > 2
     front.execute("bar.update(); bar.refresh()")
     front.read(lambda: state_of(front, bars[1])["value"] == 3)
+
+
+def test_a_child_speaks_on_no_comm_that_is_not_its_own(front: Front) -> None:
+    """Not in the name of a widget of the notebook that the cell was not sent, nor under its id."""
+    made = front.execute("slider = ipywidgets.IntSlider(value=1)")
+    slider = opened(front, made, "IntSliderModel")
+    cell = front.execute(f"""%%timeout -q 60
+from comm import create_comm
+alien = create_comm(comm_id='{slider}', target_name='jupyter.widget', primary=False)
+alien.send({{'method': 'update', 'state': {{'value': 9}}, 'buffer_paths': []}})
+create_comm(comm_id='{slider}', target_name='jupyter.widget', data={{'state': {{}}}})
+del alien""")
+    assert front.reply(cell)["status"] == "ok"
+    front.read(lambda: is_idle(front, cell))
+    assert not front.of(cell, "comm_msg") and not front.of(cell, "comm_open") and not front.of(cell, "comm_close")
+    front.update(slider, {"value": 2})
+    assert front.kernel.run("print(slider.value)").stdout == "2\n"

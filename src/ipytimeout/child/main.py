@@ -195,6 +195,7 @@ class Child:
             self.shell.reserve = reserve
         if self.comms is not None:
             self.comms.start(sys.modules["__main__"].__dict__, work.job.request)
+        self.channel.start_recording()
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
         work.clock.start()

@@ -27,13 +27,15 @@ class Backlog:
     def __init__(self) -> None:
         self._waiting: deque[Shown] = deque()
         self._bytes = 0
+        #: How many wait that are no text.
+        self._others = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def is_too_long(self) -> bool:
-        return len(self._waiting) > MOST or self._bytes > MOST_BYTES
+        return self._others > MOST or self._bytes > MOST_BYTES
 
     @property
     def missing(self) -> LeftOut:
@@ -56,23 +58,26 @@ class Backlog:
                 output += last
                 self._pop()
         self._waiting.append(output)
-        self._bytes += _weight(output)
+        self._count(output, 1)
 
     def put_back(self, output: Shown) -> None:
         """Have it be the first again."""
         self._waiting.appendleft(output)
-        self._bytes += _weight(output)
+        self._count(output, 1)
 
     def take(self) -> Shown:
         """Return the first, which waits no more."""
         output = self._waiting.popleft()
-        self._bytes -= _weight(output)
+        self._count(output, -1)
         return output
 
-    def leave_out(self, down_to: int) -> list[Shown]:
-        """Leave out what waits longest. Return what must not be missing, to be shown now."""
+    def leave_out(self, down_to: int = -1) -> list[Shown]:
+        """Leave out what waits longest, until no more than so many wait that are no text; without a number, all.
+
+        Return what must not be missing, to be shown now.
+        """
         missing, kept = LeftOut(), list[Shown]()
-        while len(self._waiting) > down_to or self._bytes > MOST_BYTES:
+        while self._waiting and (self._others > down_to or self._bytes > MOST_BYTES):
             match output := self.take():
                 case LeftOut():
                     missing += output
@@ -88,8 +93,13 @@ class Backlog:
 
     def _pop(self) -> Shown:
         output = self._waiting.pop()
-        self._bytes -= _weight(output)
+        self._count(output, -1)
         return output
+
+    def _count(self, output: Shown, sign: int) -> None:
+        if not isinstance(output, Stream | LeftOut):
+            self._others += sign
+        self._bytes += sign * _weight(output)
 
     def _forget_cleared(self) -> None:
         """Drop what would be cleared before anybody has seen it; but nothing before what is no output."""
@@ -99,16 +109,18 @@ class Backlog:
                 case Stream() | ExecuteResult() | Error() | ClearOutput() | LeftOut() | DisplayData(update=False):
                     self._pop()
                 case DisplayData():
-                    kept.appendleft(self._waiting.pop())
+                    kept.appendleft(self._pop())
                 case _:
                     break
-        self._waiting.extend(kept)
+        for output in kept:
+            self._waiting.append(output)
+            self._count(output, 1)
 
     def _forget_overtaken(self, update: DisplayData) -> None:
         for back in range(1, min(len(self._waiting), _LOOK_BACK) + 1):
             match self._waiting[-back]:
                 case DisplayData(update=True, transient=transient) as older if transient == update.transient:
-                    self._bytes -= _weight(older)
+                    self._count(older, -1)
                     del self._waiting[-back]
                     return
                 case DisplayData() | Stream():

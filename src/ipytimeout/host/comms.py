@@ -8,9 +8,10 @@ Laws of the file:
 
 1. The front end hears *busy* when its message is passed on, and *idle* when the child has handled it: that is how it
    keeps from sending more than can be handled.
-2. What the child has not handled is for the kernel, after the cell, as natively. When nothing of the run comes back,
+2. A child speaks on its own comms, and on those of widgets that it was sent; on no others.
+3. What the child has not handled is for the kernel, after the cell, as natively. When nothing of the run comes back,
    that goes for everything that was said to the notebook's own widgets.
-3. A widget that came back is alive: its comm is the one that it had. One that did not is dead: its last state stays on
+4. A widget that came back is alive: its comm is the one that it had. One that did not is dead: its last state stays on
    the page, where it can be used no more, and the kernel keeps nothing of it.
 """
 
@@ -20,7 +21,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -51,8 +52,6 @@ class _Own:
     target: str
     #: Whether the user can do something with it.
     usable: bool
-    #: For an Output: the cell whose outputs it takes now; "" otherwise.
-    captures: str = ""
 
 
 @dataclass(slots=True)
@@ -80,6 +79,8 @@ class Comms:
     #: The notebook's own that the child has: each with the names of the traits that the child has set on the page.
     _taken: dict[str, set[str]] = field(default_factory=dict)
     _closed: set[str] = field(default_factory=set)
+    #: The Outputs that take what the cell shows now, in the order in which they began to.
+    _capturing: list[str] = field(default_factory=list)
     #: What the front end has said, by the ids of its messages, in its order.
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _outgoing: deque[CommMsg] = field(default_factory=deque)
@@ -102,18 +103,21 @@ class Comms:
     def take(self, message: FromChild, wakes: Wakes) -> None:
         """Do as the child says."""
         match message:
-            case CommOpen():
+            case CommOpen(comm_id) if comm_id not in self._manager.comms:
                 self._open(message)
                 self._watch(wakes)
+            case CommOpen():
+                pass  # a comm of the notebook has this id
             case CommTaken(comm_id):
                 self._intercept(self._manager.comms.get(comm_id))
                 self._taken[comm_id] = set()
                 self._watch(wakes)
             case CommMsg(comm_id, data):
-                self._note(comm_id, data)
-                self._publish("comm_msg", message)
+                if comm_id in self:
+                    self._note(comm_id, data)
+                    self._publish("comm_msg", message)
             case CommClose(comm_id):
-                if comm_id not in self._closed:
+                if comm_id in self and comm_id not in self._closed:
                     self._closed.add(comm_id)
                     self._publish("comm_close", message)
             case CommHandled(request):
@@ -149,8 +153,10 @@ class Comms:
         if "msg_id" in state:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()  # what was printed before is not for this Output
-            if comm_id in self._own:
-                self._own[comm_id].captures = state["msg_id"]
+            if comm_id in self._capturing:
+                self._capturing.remove(comm_id)
+            if state["msg_id"] == self.request and state["msg_id"]:
+                self._capturing.append(comm_id)
 
     def _publish(self, kind: str, message: CommMsg | CommClose) -> None:
         asked = self._asked.get(message.request)
@@ -176,6 +182,26 @@ class Comms:
             asked.tell_idle()
         if asked.comm_id not in self._taken:
             del self._asked[request]
+
+    @property
+    def captured(self) -> bool:
+        """Whether an Output of the child takes what the cell shows now."""
+        return bool(self._capturing)
+
+    @contextlib.contextmanager
+    def beside_outputs(self) -> Iterator[None]:
+        """Let no Output take what is shown in this block."""
+        capturing = list(self._capturing)
+        for comm_id in reversed(capturing):
+            self._set(comm_id, {"msg_id": ""})
+        yield
+        for comm_id in capturing:
+            self._set(comm_id, {"msg_id": self.request})
+
+    def _set(self, comm_id: str, state: dict[str, Any]) -> None:
+        """Tell the page this of a model."""
+        data = {"method": "update", "state": state, "buffer_paths": []}
+        self._send("comm_msg", {"data": data, "comm_id": comm_id}, self._cell)
 
     # ------------------------------------------------------------ from the front end
 
@@ -257,6 +283,7 @@ class Comms:
                 each_asked.natively()
             elif not each_asked.handled and each_asked.tell_idle is not None:
                 each_asked.tell_idle()
+        self._capturing.clear()
         self._close_wake()
         return dead
 
@@ -265,10 +292,9 @@ class Comms:
         if own.target != _WIDGET:
             own.comm.close()
             return False
-        last = {**({"disabled": True} if own.usable else {}), **({"msg_id": ""} if own.captures else {})}
+        last = {"disabled": True} if own.usable else {"msg_id": ""} if comm_id in self._capturing else {}
         if last:
-            data = {"method": "update", "state": last, "buffer_paths": []}
-            self._send("comm_msg", {"data": data, "comm_id": comm_id}, self._cell)
+            self._set(comm_id, last)
         self._forget(comm_id)
         return own.usable
 

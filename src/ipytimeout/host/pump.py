@@ -102,7 +102,7 @@ class Pump:
         comm_id = message["content"]["comm_id"]
         # As for a message that the kernel handles natively: the front end waits for its idle.
         self._tell_status("busy", message)
-        if self._comms is not None and comm_id in self._comms:
+        if self._comms is not None and comm_id not in self._clicks:
             self._comms.pass_on(
                 message, functools.partial(self._hand_on, frames), functools.partial(self._has_handled, message)
             )
@@ -141,10 +141,10 @@ class Pump:
             if message["header"]["msg_type"] != "comm_msg":
                 return None
             message["content"] = content = session.unpack(message["content"])
-            if self._comms is not None and content["comm_id"] in self._comms:
-                return message
-            data = content["data"]
-            if content["comm_id"] not in self._clicks or data.get("method") != "custom":
+            data, comm_id = content["data"], content["comm_id"]
+            if comm_id not in self._clicks:
+                return message if self._comms is not None and comm_id in self._comms else None
+            if data.get("method") != "custom":
                 return None
             if data.get("content", {}).get("event") != "click":
                 return None

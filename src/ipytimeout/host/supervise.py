@@ -242,6 +242,8 @@ class Supervision:
                 self._relay.show(message)
             case Stream() | DisplayData() | ClearOutput() | ExecuteResult() | Error() | Payload():
                 self._relay.show(message)
+            case CommTaken() if self.running:
+                pass  # the notebook's widgets come before the code does: whoever asks later has no right to one
             case CommOpen() | CommMsg() | CommClose() | CommTaken() | CommHandled() if self._comms is not None:
                 self._comms.take(message, self.child)
             case InputRequest():

@@ -69,6 +69,7 @@ class Throttle:
         self._note = Note(relay)
         self._note_due = inf
         self._in_line = False
+        self._wrote = False
 
     def show(self, message: Output) -> None:
         if isinstance(message, ClearOutput):
@@ -115,7 +116,7 @@ class Throttle:
         if wait and self._backlog:
             with suppress(KeyboardInterrupt), native_interrupts():
                 self._wait_until_shown()
-        self._show_all(self._backlog.leave_out(0))
+        self._show_all(self._backlog.leave_out())
         self._show_all([self._backlog.take()] if self._backlog else [])
 
     def _wait_until_shown(self) -> None:
@@ -142,9 +143,15 @@ class Throttle:
                     output = Stream(output.name, part)
                 if not part:
                     return
-            # The slot of the panel is cleared, too, and put back.
-            self._pace.spend(now, spent, 3 if isinstance(output, ClearOutput) else 1)
+            self._pace.spend(now, spent, self._messages(output))
             self._show(output)
+
+    def _messages(self, output: Shown) -> int:
+        """Return how many messages an output takes."""
+        before, self._wrote = self._wrote, isinstance(output, Stream)
+        if isinstance(output, Stream):
+            return 0 if before else 1  # texts are sent together
+        return 3 if isinstance(output, ClearOutput) else 1  # the slot of the panel is cleared too, and put back
 
     def _show_all(self, outputs: Iterable[Shown]) -> None:
         for output in outputs:

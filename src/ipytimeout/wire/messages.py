@@ -242,6 +242,15 @@ class Running:
 class Stream:
     name: str
     text: str
+    #: Of the last piece of text in it, as ``wire.recording`` numbers them.
+    number: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """``buffers``: memory in which the child keeps text until it is sent (``wire.recording``)."""
+
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,6 +548,7 @@ Message: TypeAlias = (
     | CommHandled
     | Running
     | Stream
+    | Recording
     | DisplayData
     | ClearOutput
     | ExecuteResult

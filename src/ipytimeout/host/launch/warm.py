@@ -106,12 +106,13 @@ class WarmLauncher:
     @contextmanager
     def ahead(self, count: int) -> Iterator[None]:
         """Keep so many spares while many runs follow each other: the template forks while they run."""
-        self._wanted[count] += 1
+        with self._lock:
+            self._wanted[count] += 1
         try:
             yield
         finally:
-            self._wanted[count] -= 1
             with self._lock:
+                self._wanted[count] -= 1
                 while len(self._spares) > self._count:
                     self._spares.pop().child.close()
 

@@ -47,8 +47,8 @@ class SilentView:
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         return
 
-    def hears(self, *, clicks: bool) -> None:
-        """Learn whether a click reaches this process while the cell blocks it."""
+    def hears(self, comms: Comms | None, *, clicks: bool) -> None:
+        """Learn of the run's widgets, and whether a click reaches this process while the cell blocks it."""
 
     def around(self, relay: Relay) -> Relay:
         """Return the relay to be used, which minds what this view has on the page."""
@@ -148,7 +148,7 @@ def listening(view: SilentView, kernel: Any, comms: Comms | None = None) -> Iter
         from ipytimeout.host.pump import is_shell_thread, pump_for
 
         pump = pump_for(kernel, CLICKS, comms) if is_shell_thread(kernel) else None
-    view.hears(clicks=pump is not None)
+    view.hears(comms, clicks=pump is not None)
     if pump is None:
         yield
         return

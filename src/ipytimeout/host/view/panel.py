@@ -18,6 +18,7 @@ from math import inf, isinf
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import where
+from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.live import CLICKS, SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
@@ -137,8 +138,8 @@ class PanelView(SilentView):
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         self._state, self._tell = state, tell_warden
 
-    def hears(self, *, clicks: bool) -> None:
-        self._hears = clicks
+    def hears(self, comms: Comms | None, *, clicks: bool) -> None:
+        self._slot.comms, self._hears = comms, clicks
 
     def around(self, relay: Relay) -> Relay:
         return SlotRelay(relay, self._slot, self._shell)
