@@ -82,6 +82,8 @@ class Walk:
             return f"<class {obj.__module__}.{obj.__qualname__}>"
         if isinstance(obj, BY_NAME):
             return f"<{cls.__name__} {getattr(obj, '__qualname__', '')}>"
+        if cls is tuple and all(type(each) in ATOMS or type(each) in (str, bytes) for each in obj):
+            return f"tuple({self.many(obj, depth)})"  # a constant: one is as good as another
         if "numpy" in sys.modules and isinstance(obj, getattr(sys.modules["numpy"], "dtype", ())):
             return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"  # a value: one is as good as another
         number = self.seen.get(id(obj))

@@ -14,7 +14,7 @@ from tests.as_if.run import Runner
 
 NOTEBOOKS = {notebook.name: notebook for notebook in own_notebooks()}
 #: Small ones of everyday Python, which need nothing but the standard library.
-SAMPLE = ("contexts", "functools", "logging", "metaclasses", "modules", "names")
+SAMPLE = ("functools", "metaclasses", "modules", "names")
 
 
 def run(notebook: Notebook, python: str, start: str, kept: Path | None) -> None:
