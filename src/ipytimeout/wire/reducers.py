@@ -21,7 +21,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
@@ -159,15 +159,24 @@ _OWN_DICT_BY_NAME = _own_dict_by_name()
 class ModuleGlobals:
     """Stands for the globals of an importable module in the stream."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, namespace: Mapping[str, Any]) -> None:
         self.name = name
+        #: What rewrote the module's code has put there, as pytest does for ``assert``: no source can have such names.
+        self.hidden = {
+            key: value
+            for key, value in namespace.items()
+            if isinstance(value, types.ModuleType) and not key.isidentifier()
+        }
 
     def __reduce__(self) -> Reduced:
-        return module_globals, (self.name,)
+        return module_globals, (self.name, self.hidden)
 
 
-def module_globals(name: str) -> dict[str, Any]:
-    return vars(importlib.import_module(name))
+def module_globals(name: str, hidden: Mapping[str, Any]) -> dict[str, Any]:
+    namespace = vars(importlib.import_module(name))
+    for key, value in hidden.items():
+        namespace.setdefault(key, value)
+    return namespace
 
 
 def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Reduced:
@@ -176,7 +185,7 @@ def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Redu
     module = sys.modules.get(func.__globals__.get("__name__") or "")
     namespace: Any = func.__globals__
     if namespace is not pickler.namespace and module is not None and vars(module) is namespace:
-        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__))
+        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__, vars(module)))
     state = {
         "__qualname__": func.__qualname__,
         "__module__": func.__module__,
