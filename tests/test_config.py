@@ -16,7 +16,7 @@ from ipytimeout.sizes import Share
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TIMEOUT", "KILL_AFTER", "MEMORY", "START", "MAX_TIMEOUT", "MAX_MEMORY"):
+    for name in ("TIMEOUT", "KILL_AFTER", "MEMORY", "START", "MAX_TIMEOUT", "MAX_MEMORY", "MAX_OUTPUT"):
         monkeypatch.delenv(PREFIX + name, raising=False)
 
 
@@ -32,13 +32,16 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "START": "spawn",
         "MAX_TIMEOUT": "1h",
         "MAX_MEMORY": "2GB",
+        "MAX_OUTPUT": "500kB",
     }
     for name, value in given.items():
         monkeypatch.setenv(PREFIX + name, value)
-    assert settings() == Settings(120.0, 0.0, Share(50), StartMethod.SPAWN, 3600.0, 2 * 10**9)
+    assert settings() == Settings(120.0, 0.0, Share(50), StartMethod.SPAWN, 3600.0, 2 * 10**9, 500_000)
 
 
-@pytest.mark.parametrize(("name", "value"), [("TIMEOUT", "soon"), ("MAX_MEMORY", "much"), ("START", "quick")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("TIMEOUT", "soon"), ("MAX_MEMORY", "much"), ("START", "quick"), ("MAX_OUTPUT", "much")]
+)
 def test_a_mistake_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(PREFIX + name, value)
     with pytest.raises(OptionError, match=PREFIX + name):
@@ -48,6 +51,8 @@ def test_a_mistake_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str
 def test_a_function_heeds_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPYTIMEOUT_MAX_TIMEOUT", "60")
     monkeypatch.setenv("IPYTIMEOUT_KILL_AFTER", "3")
+    monkeypatch.setenv("IPYTIMEOUT_MAX_OUTPUT", "5kB")
+    assert timeout(60)._options.max_output == 5000 and timeout(60, max_output="inf")._options.max_output == inf
     assert timeout(60)._options.kill_after == 3.0 and timeout(60, kill_after=1)._options.kill_after == 1.0
     with pytest.raises(OptionError, match="2 min is more than max_timeout allows: 1 min"):
         timeout(120)

@@ -112,7 +112,7 @@ def test_an_empty_body_does_nothing_and_is_no_error(run: FakeRun, execute: Calla
         ("%%timeout\nx", "how long"),
         ("%%timeout 5 x = 1\ny", "begins on the next line"),
         ("%%timeout 5 -k 2\ny", "options come before DURATION: write -k in front"),
-        ("%%timeout --max-output 2MB 5\nx", "not available in this version"),
+        ("%%timeout --max-output x 5\nx", "--max-output: not a size"),
         (
             "%%timeout --memory 2 5\nx",
             "--memory: '2' is 2 bytes, and a process needs more than 1 MB; did you mean 2GB?",

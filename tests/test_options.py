@@ -162,6 +162,7 @@ def test_every_duration_can_be_written(seconds: float) -> None:
         ({"partial": True, "discard": True}, "contradict"),
         ({"partial": True, "kill_after": 0}, "grace period"),
         ({"quiet": 1}, "True or False"),
+        ({"max_output": "much"}, "--max-output: not a size"),
         ({"memory": 0}, "--memory: 0 is 0 bytes"),
         ({"memory": True}, "--memory: not a size: a bool"),
     ],
@@ -205,6 +206,9 @@ def test_options_are_kept_in_one_form_however_they_are_given() -> None:
         ("-m 5000000 5m", ParsedLine("5m", "", memory="5000000")),
         ("--memory=50% 5", ParsedLine("5", "", memory="50%")),
         ("--memory {2 * gb} 5", ParsedLine("5", "", memory="{2 * gb}")),
+        ("--max-output 500kB 5", ParsedLine("5", "", max_output="500kB")),
+        ("--max-output 2 MB 5 f()", ParsedLine("5", "f()", max_output="2MB")),
+        ("--max-output=inf 5", ParsedLine("5", "", max_output="inf")),
         ("-q 5", ParsedLine("5", "", quiet=True)),
         ("-p 5 f(-p)", ParsedLine("5", "f(-p)", partial=True)),
         ("--partial --keep a 5", ParsedLine("5", "", partial=True, keep=("a",))),
@@ -258,7 +262,7 @@ def test_no_statement_is_ever_changed(statement: str) -> None:
         ("-b for 5", "the name of a variable"),
         ("-m", "lacks its value"),
         ("-m 2GB --memory 2GB 5", "given twice"),
-        ("--max-output 2MB 5", "not available in this version"),
+        ("--max-output", "lacks its value"),
     ],
 )
 def test_a_wrong_option_is_named_and_never_passed_over(line: str, says: str) -> None:
@@ -281,6 +285,9 @@ def test_a_wrong_option_is_named_and_never_passed_over(line: str, says: str) -> 
         ("{n}s f()", "not a duration"),
         ("-m 2 5", "--memory: '2' is 2 bytes, .*did you mean 2GB"),
         ("-m x 5", "--memory: not a size: 'x'; a size is"),
+        ("--max-output x 5", "--max-output: not a size: 'x'; a size is"),
+        ("--max-output 2 5", "--max-output: '2' is 2 bytes, and output needs more than 1 kB; did you mean 2MB"),
+        ("--max-output 50% 5", "--max-output: not a size of output: '50%'"),
         ("-m 120% 5", "--memory: a share is more than 0% and at most 100%"),
     ],
 )
@@ -320,6 +327,13 @@ def test_the_limit_of_memory_is_evaluated_too() -> None:
     """A number of bytes, or text."""
     assert parse_line("-m {2 * gb} 5").options({"2 * gb": 2e9}.__getitem__).memory == 2_000_000_000
     assert parse_line("-m $limit 5").options({"limit": "50%"}.__getitem__).memory == Share(50)
+
+
+def test_the_size_of_the_output_is_evaluated_too() -> None:
+    """A number of bytes, text, or inf."""
+    assert parse_line("--max-output {3 * mb} 5").options({"3 * mb": 3e6}.__getitem__).max_output == 3_000_000
+    assert parse_line("--max-output $n 5").options({"n": math.inf}.__getitem__).max_output == math.inf
+    assert parse_line("5").options(unexpected, max_output=5000).max_output == 5000
 
 
 def test_an_expression_that_fails_is_one_line() -> None:

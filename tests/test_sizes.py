@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipytimeout.sizes import LEAST, Share, format_size, parse_size
+from ipytimeout.sizes import LEAST, Share, format_size, parse_output_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,17 @@ def test_what_is_written_for_people_reads_back_as_nearly_the_same(size: float) -
 def test_a_size_is_written_for_people(size: float, text: str) -> None:
     """Decimal units, three digits."""
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [("2MB", 2e6), ("500 kB", 5e5), (1000, 1000), ("inf", math.inf), (math.inf, math.inf)]
+)
+def test_a_size_of_output_may_be_small_and_endless(written: object, size: float) -> None:
+    assert parse_output_size(written) == size
+
+
+@pytest.mark.parametrize("wrong", ["50%", Share(50), "999", 0, -1, "x", None, True, math.nan], ids=str)
+def test_what_is_no_size_of_output_is_refused_in_one_line(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"size|bytes") as caught:
+        parse_output_size(wrong)
+    assert "\n" not in str(caught.value)

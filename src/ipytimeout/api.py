@@ -21,6 +21,7 @@ from ipytimeout.options import (
     RunOptions,
     StartMethod,
     parse_duration,
+    parse_max_output,
     parse_memory,
     parse_names,
     parse_start,
@@ -119,6 +120,9 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         Bring nothing back, and unpickle nothing that the child made; the value is None.
     with_names
         Names of the notebook to be sent as well, beyond those that the function is seen to use; ``"*"`` for all.
+    max_output
+        How much of what the function prints is shown, head and tail: bytes, text with a unit (``"500kB"``), or ``inf``.
+        Unless told, 2 MB where it goes to a page, and all of it elsewhere.
     start
         How the child is had: ``"auto"``, ``"warm"`` or ``"spawn"``.
     quiet
@@ -145,6 +149,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         with_names: str | Sequence[str] = (),
         start: str | StartMethod | None = None,
         quiet: bool = False,
+        max_output: float | str | None = None,
     ) -> None:
         if partial and not commit:
             raise OptionError(
@@ -171,6 +176,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
             discard=discard,
             with_names=parse_names(with_names, option="with_names=", all_allowed=True) if with_names else (),
             quiet=quiet,
+            max_output=here.max_output if max_output is None else parse_max_output(max_output),
         )
         self._options = options if self._seconds is not None else here.bound(options)
         self._default = default

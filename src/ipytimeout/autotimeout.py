@@ -28,12 +28,6 @@ _KERNEL_SIDE = words(
     "reset reset_selective xdel store save macro edit load loadpy notebook history recall rerun rep hist "
     "connect_info qtconsole subshell killbgscripts logstart logstop logon logoff logstate debug pdb tb"
 )
-#: What makes a widget call back into the kernel.
-_CALLBACKS = frozenset({"observe", "on_click", "on_submit", "on_msg", "interact", "interactive", "interactive_output"})
-_CALLBACKS_NOTE = (
-    "… the widgets of this cell cannot call back when it has ended: its process is gone then; "
-    "for widgets that go on, write %autotimeout off before it"
-)
 
 
 class AutoTimeout(ast.NodeTransformer):
@@ -77,10 +71,6 @@ class AutoTimeout(ast.NodeTransformer):
             return tree
         if _uses_jobs(tree, self._shell.user_ns):
             return tree
-        if _needs_callbacks(tree):
-            from ipytimeout.host.view.summary import as_bundle
-
-            self._shell.display_pub.publish(as_bundle(_CALLBACKS_NOTE))
         call = ast.parse(f"get_ipython().run_cell_magic('autotimeout', '', {cell!r})")
         call.type_ignores = tree.type_ignores
         return call
@@ -112,17 +102,6 @@ def _uses_jobs(tree: ast.AST, namespace: Mapping[str, Any]) -> bool:
             case ast.Attribute(value=ast.Name(id="ipytimeout"), attr="jobs"):
                 return True
     return False
-
-
-def _needs_callbacks(tree: ast.AST) -> bool:
-    """Tell whether a cell seems to make widgets whose events it wants to hear of."""
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
-    if "ipywidgets" not in sys.modules and not any("ipywidgets" in ast.unparse(node) for node in imports):
-        return False
-    functions = {getattr(call.func, "attr", getattr(call.func, "id", "")) for call in _calls(tree)}
-    defined = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    decorators = {name.id for node in defined for name in node.decorator_list if isinstance(name, ast.Name)}
-    return bool((functions | decorators) & _CALLBACKS)
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:

@@ -1,7 +1,7 @@
 """What is so unless an option says otherwise, and what no option may exceed. In the user's process, any thread.
 
-From the environment (``IPYTIMEOUT_TIMEOUT``, ``…_KILL_AFTER``, ``…_MEMORY``, ``…_START``, ``…_MAX_TIMEOUT``,
-``…_MAX_MEMORY``), and over it from ``%config TimeoutMagics`` where the extension is loaded.
+From the environment (``IPYTIMEOUT_TIMEOUT``, ``…_KILL_AFTER``, ``…_MEMORY``, ``…_START``, ``…_MAX_OUTPUT``,
+``…_MAX_TIMEOUT``, ``…_MAX_MEMORY``), and over it from ``%config TimeoutMagics`` where the extension is loaded.
 
 Law of the file: a mistake names the setting that it is in. The limits are no defence against code that sets out to
 change them.
@@ -24,6 +24,7 @@ from ipytimeout.options import (
     StartMethod,
     format_duration,
     parse_duration,
+    parse_max_output,
     parse_memory,
     parse_start,
 )
@@ -43,6 +44,8 @@ class Settings:
     start: StartMethod = StartMethod.AUTO
     max_timeout: float = inf
     max_memory: int | Share | None = None
+    #: How many bytes of stream output are shown; None: what is usual where it goes.
+    max_output: float | None = None
 
     def bound(self, options: RunOptions) -> RunOptions:
         """Return the options, with the limit of memory where they have none.
@@ -75,6 +78,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "start": parse_start,
     "max_timeout": parse_duration,
     "max_memory": parse_memory,
+    "max_output": parse_max_output,
 }
 
 
@@ -109,4 +113,4 @@ def _configured() -> dict[str, Any]:
 
 def trait_of(name: str) -> str:
     """Return the trait of ``TimeoutMagics`` for a setting: its method is named ``timeout`` already."""
-    return name if name.startswith("max_") else f"default_{name}"
+    return name if name in ("max_timeout", "max_memory") else f"default_{name}"

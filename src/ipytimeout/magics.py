@@ -68,6 +68,7 @@ def argument_parser() -> MagicArgumentParser:
         (("--keep",), "bring back these names only, separated by commas", "NAMES"),
         (("--discard",), "bring nothing back", None),
         (("--with",), "also send these names, beyond those that the code uses; * for all", "NAMES"),
+        (("--max-output",), "how much stream output is shown, head and tail: 500kB, 10MB, inf; default 2MB", "SIZE"),
         (("--start",), "how the process is started: " + ", ".join(m.value for m in StartMethod), "METHOD"),
         (("-h", "--help"), "show this text", None),
     ):
@@ -99,6 +100,7 @@ class TimeoutMagics(Magics):
     default_kill_after = AnyTrait(help="The grace period: from the interrupt to the kill.").tag(config=True)
     default_memory = AnyTrait(help="How much memory a run may use: '2GB', '50%'.").tag(config=True)
     default_start = AnyTrait(help="How the process is started: auto, warm, spawn.").tag(config=True)
+    default_max_output = AnyTrait(help="How much stream output is shown: '500kB', '10MB', 'inf'.").tag(config=True)
     max_timeout = AnyTrait(help="More than this no run may ask for.").tag(config=True)
     max_memory = AnyTrait(help="More than this no run may use.").tag(config=True)
 
@@ -146,23 +148,27 @@ class TimeoutMagics(Magics):
         if options is None:
             print(argument_parser().format_help())
             return None
-        from ipytimeout.host.run import run_cell
-
-        if cell is not None:
+        if cell is None:
+            code = parsed.statement
+            _check_statement(shell, code, local_ns)
+        else:
             if parsed.statement and not parsed.statement.startswith("#"):
                 raise UsageError(_misplaced(parsed.statement))
             code = _as_written(shell, cell)
-            if code.strip() and parsed.background is not None:
-                _start_cell(shell, code, options, parsed.background)
-            elif code.strip():
-                run_cell(shell, code, options)
-            return None
-        _check_statement(shell, parsed.statement, local_ns)
+            if not code.strip():
+                return None
         if parsed.background is not None:
-            _start_cell(shell, parsed.statement, options, parsed.background, statement=True)
+            from ipytimeout.host.background import start_cell
+
+            start_cell(shell, code, options, parsed.background, statement=cell is None)
             return None
-        value = run_cell(shell, parsed.statement, options, statement=True)
-        return None if _is_silenced(parsed.statement, sys._getframe()) else value
+        from ipytimeout.host.run import run_cell
+
+        if cell is not None:
+            run_cell(shell, code, options)
+            return None
+        value = run_cell(shell, code, options, statement=True)
+        return None if _is_silenced(code, sys._getframe()) else value
 
     # What %timeout? and %%timeout? show.
     timeout.__doc__ = argument_parser().format_help()
@@ -181,17 +187,16 @@ class TimeoutMagics(Magics):
                 return parsed, None
             here = settings()
             options = parsed.options(
-                evaluate, timeout=here.timeout, kill_after=here.kill_after, memory=here.memory, start=here.start
+                evaluate,
+                timeout=here.timeout,
+                kill_after=here.kill_after,
+                memory=here.memory,
+                start=here.start,
+                max_output=here.max_output,
             )
             return parsed, here.bound(options)
         except OptionError as error:
             raise UsageError(str(error)) from error
-
-
-def _start_cell(shell: InteractiveShell, code: str, options: RunOptions, name: str, *, statement: bool = False) -> None:
-    from ipytimeout.host.background import start_cell
-
-    start_cell(shell, code, options, name, statement=statement)
 
 
 def _misplaced(statement: str) -> str:

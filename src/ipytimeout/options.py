@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ipytimeout.sizes import UNIT, Share, parse_size
+from ipytimeout.sizes import UNIT, Share, parse_output_size, parse_size
 
 #: The grace period when none is given, in seconds.
 DEFAULT_KILL_AFTER = 1.0
@@ -149,6 +149,14 @@ def parse_memory(size: object) -> int | Share | None:
         raise OptionError(f"--memory: {error}") from None
 
 
+def parse_max_output(size: object) -> float | None:
+    """Read how much output is shown, as ``sizes.parse_output_size`` does; ``None``: what is usual where it goes."""
+    try:
+        return None if size is None else parse_output_size(size)
+    except ValueError as error:
+        raise OptionError(f"--max-output: {error}") from None
+
+
 def parse_names(names: object, *, option: str, all_allowed: bool = False) -> tuple[str, ...]:
     """Read names of variables: ``"a, b"``, or a sequence of names. ``option`` is what a mistake is blamed on."""
     if isinstance(names, str):
@@ -197,6 +205,8 @@ class RunOptions:
     partial: bool = False
     #: For a function: whether it changes its caller's arguments and globals, as a cell does.
     commit: bool = False
+    #: How many bytes of stream output are shown, head and tail; may be infinite. ``None``: 2 MB on a page, else all.
+    max_output: float | None = None
 
     def __post_init__(self) -> None:
         def put(field: str, value: object) -> None:
@@ -210,6 +220,7 @@ class RunOptions:
         if math.isinf(self.kill_after):
             raise OptionError("--kill-after cannot be inf: the run must end some day; for example --kill-after 10")
         put("memory", parse_memory(self.memory))
+        put("max_output", parse_max_output(self.max_output))
         if self.keep is not None:
             put("keep", parse_names(self.keep, option="--keep"))
         put("with_names", parse_names(self.with_names, option="--with", all_allowed=True))
@@ -246,6 +257,7 @@ class ParsedLine:
     partial: bool = False
     #: The name that the job gets; None: not in the background.
     background: str | None = None
+    max_output: str | None = None
     help: bool = False
 
     def options(
@@ -256,6 +268,7 @@ class ParsedLine:
         kill_after: float = DEFAULT_KILL_AFTER,
         memory: int | Share | None = None,
         start: StartMethod = StartMethod.AUTO,
+        max_output: float | None = None,
     ) -> RunOptions:
         """Make the options, with ``evaluate`` for the text of an expression. Raise ``OptionError``.
 
@@ -280,6 +293,9 @@ class ParsedLine:
             quiet=self.quiet,
             memory=memory if self.memory is None else parse_memory(_expanded(self.memory, evaluate)),
             partial=self.partial,
+            max_output=(
+                max_output if self.max_output is None else parse_max_output(_expanded(self.max_output, evaluate))
+            ),
         )
 
 
@@ -296,9 +312,8 @@ _VALUES = {
     "--start": "start",
     "-b": "background",
     "--background": "background",
+    "--max-output": "max_output",
 }
-_LATER = {"--max-output": "--max-output"}
-_LATER |= {long: long for long in _LATER.values()}
 
 _DOLLAR = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _STRING = re.compile(
@@ -371,9 +386,7 @@ def _split_option(token: str) -> tuple[str, str | None]:
     elif token[:2] in _VALUES:
         option, value = token[:2], token[2:]
     else:
-        option, value = (token[:2] if token[:2] in _LATER else token), None
-    if option in _LATER:
-        raise OptionError(f"option {_LATER[option]} is not available in this version")
+        option, value = token, None
     known = [*_FLAGS, *_VALUES]
     if option not in known:
         near = difflib.get_close_matches(option, [o for o in known if o.startswith("--")], n=1, cutoff=0.5)
@@ -388,7 +401,7 @@ def _value(option: str, rest: str) -> tuple[str, str]:
     if option in ("--keep", "--with"):
         return _names_text("", rest)
     value, rest = _token(rest)
-    if option in ("-m", "--memory") and value[-1].isdigit():
+    if option in ("-m", "--memory", "--max-output") and value[-1].isdigit():
         unit, behind = _token(rest)
         if unit and UNIT.fullmatch(unit):  # "2 GB", as people write it
             return value + unit, behind

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.as_if.named import accepted, named_in, without_line
 from tests.as_if.notebooks import Cell, Notebook
 from tests.as_if.session import Record, Seen
 
@@ -24,6 +25,9 @@ _TELLING = re.compile(
     r"(numpy\.|torch\.)?random|rcParams: (?!interactive|backend)|pandas\.options|numpy\.(print|err)|decimal|cwd|polars\."
     r"|sklearn\.|shell: (ast|float|xmode|formatters|aliases|line|cell)|logging"
 )
+#: What the shell imports to show a traceback or a page, wherever it does that.
+_OF_SHELLS = frozenset({"asttokens", "executing", "pure_eval", "stack_data", "pygments", "IPython"})
+_THIS = "Out of this cell"
 #: What stands for output that natively is never the same.
 _ANY = object()
 
@@ -37,6 +41,8 @@ class Difference:
     timed: str
     #: Whether it does not follow from a difference of an earlier cell.
     new: bool = True
+    #: Whether it is a name that could not come back, as the README says, and as the user is told; or follows from one.
+    named: bool = False
 
 
 @dataclass(slots=True)
@@ -49,10 +55,17 @@ class Compared:
     #: Whether the three native runs gave the same outputs, but for single words.
     deterministic: bool
     differences: list[Difference] = field(default_factory=list)
+    #: Whether something is named under the cell, and only what the README says.
+    names_something: bool = False
 
     @property
     def same(self) -> bool:
-        return not self.differences
+        return not self.differences and not self.names_something
+
+    @property
+    def named(self) -> bool:
+        """Whether all that is different is named, or follows from what was."""
+        return not self.same and all(d.named for d in self.differences)
 
     @property
     def new(self) -> list[Difference]:
@@ -64,17 +77,25 @@ def compare(notebook: Notebook, natives: list[Record], timed: Record) -> list[Co
     length = min(len(native.cells) for native in natives)
     found: list[Compared] = []
     before: set[tuple[str, str]] = set()
+    lost: set[str] = set()
     for i, cell in enumerate(notebook.cells[:length]):
         three = [native.cells[i] for native in natives]
         if i >= len(timed.cells):
             why = Difference("outputs", "the cell", "ran", timed.trouble or "did not run", new=i == len(timed.cells))
             found.append(Compared(notebook, i + 1, cell, deterministic=True, differences=[why]))
             continue
-        outputs, deterministic = _compare_outputs(three, timed.cells[i])
-        differences = [*outputs, *_compare_left([seen.left for seen in three], timed.cells[i].left)]
-        marked = [_marked(each, cell, before) for each in differences]
+        refused = named_in(timed.cells[i])
+        are_listed = bool(refused) and all(map(accepted, refused.values()))
+        seen_timed = without_line(timed.cells[i]) if are_listed else timed.cells[i]
+        outputs, deterministic = _compare_outputs(three, seen_timed)
+        differences = [*outputs, *_compare_left([seen.left for seen in three], seen_timed.left)]
+        marked = [
+            replace(_marked(each, cell, before), named=_is_named(each, cell, lost, refused)) for each in differences
+        ]
+        # What is the same again is lost no more; what comes of a lost name is lost too.
+        lost = {f"Out[{three[0].execution_count}]" if d.key == _THIS else d.key for d in marked if d.named}
         before = {(d.kind, d.key) for d in marked if d.kind != "outputs"}
-        found.append(Compared(notebook, i + 1, cell, deterministic, marked))
+        found.append(Compared(notebook, i + 1, cell, deterministic, marked, are_listed))
     return found
 
 
@@ -86,8 +107,25 @@ def _marked(difference: Difference, cell: Cell, before: set[tuple[str, str]]) ->
         follows = follows or any(kind == "name" and key in used for kind, key in before)
         follows = follows or any(kind == "state" and _TELLING.match(key) for kind, key in before)
     if difference.kind == "history":
-        follows = follows or difference.key != "Out of this cell"
+        follows = follows or difference.key != _THIS
     return Difference(difference.kind, difference.key, difference.native, difference.timed, new=not follows)
+
+
+def _is_named(difference: Difference, cell: Cell, lost: set[str], refused: dict[str, str]) -> bool:
+    """Tell whether a difference is one of a name that could not come back, or of a cell that uses such a name.
+
+    ``lost``: names, and results in ``Out``, that were lost before this cell.
+    """
+    key = difference.key
+    if difference.kind not in ("name", "sharing", "outputs", "history"):
+        return False
+    if accepted(refused.get(key, "")) or key in lost:
+        return True
+    if difference.kind == "sharing":
+        return not (lost | {name for name in refused if accepted(refused[name])}).isdisjoint(_WORD.findall(key))
+    if key in ("_", "__", "___"):
+        return any(each.startswith("Out[") for each in lost)
+    return not lost.isdisjoint(_WORD.findall(cell.code))
 
 
 # ---------------------------------------------------------------- outputs
@@ -186,16 +224,17 @@ def _compare_left(natives: list[dict[str, Any]], timed: dict[str, Any]) -> list[
     numbers = sorted({*first["out"], *timed["out"]}, key=int)
     last = numbers[-1] if numbers else ""
     for d in _compare_texts("history", [n["out"] for n in natives], timed["out"]):
-        key = "Out of this cell" if d.key == last else f"Out[{d.key}]"
+        key = _THIS if d.key == last else f"Out[{d.key}]"
         differences.append(Difference(d.kind, key, d.native, d.timed))
     if len({str(n["in"]) for n in natives}) == 1 and first["in"] != timed["in"]:
-        differences.append(Difference("history", "Out of this cell", str(first["in"]), str(timed["in"])))
+        differences.append(Difference("history", _THIS, str(first["in"]), str(timed["in"])))
     wanted = set.intersection(*(set(n["sharing"]) for n in natives))
     possible = set.union(*(set(n["sharing"]) for n in natives))
     got = set(timed["sharing"])
     differences += [Difference("sharing", group, "shared", "not") for group in sorted(wanted - got)]
     differences += [Difference("sharing", group, "not", "shared") for group in sorted(got - possible)]
     missing = set.intersection(*(set(n["modules"]) for n in natives)) - set(timed["modules"])
+    missing = {name for name in missing if name.partition(".")[0] not in _OF_SHELLS}
     differences += [Difference("modules", name, "imported", "not") for name in sorted(missing)]
     return differences
 
@@ -203,6 +242,8 @@ def _compare_left(natives: list[dict[str, Any]], timed: dict[str, Any]) -> list[
 def _compare_texts(kind: str, natives: list[dict[str, str]], timed: dict[str, str]) -> list[Difference]:
     differences = []
     for key in dict.fromkeys([*natives[0], *timed]):
+        if kind == "state" and key not in natives[0] and "." in key.partition(":")[0]:
+            continue  # of a library that is not imported natively
         texts = [native.get(key, "<missing>") for native in natives]
         got = timed.get(key, "<missing>")
         if len(set(texts)) == 1 and texts[0] != got:

@@ -40,7 +40,9 @@ ATOMS = (int, float, complex, bool, type(None), type(...), type(NotImplemented),
 BY_NAME = (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType)
 LOCKS = (type(_thread.allocate_lock()), type(_thread.RLock()))
 #: Names of the shell, not of the notebook; ``In`` and ``Out`` are looked at by themselves.
-OF_THE_SHELL = re.compile(r"In|Out|exit|quit|open|get_ipython|_ih|_oh|_i+|_i\d+|__builtins?__|__session__")
+OF_THE_SHELL = re.compile(r"In|Out|exit|quit|open|get_ipython|_ih|_oh|_i+|_i\d+|__builtins?__|__session__|__name__")
+#: Variables of whoever started the kernel.
+OF_THE_CALLER = ("JPY_PARENT_PID", "OLDPWD", "PWD", "SHLVL", "_")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 
 
@@ -80,6 +82,8 @@ class Walk:
             return f"<class {obj.__module__}.{obj.__qualname__}>"
         if isinstance(obj, BY_NAME):
             return f"<{cls.__name__} {getattr(obj, '__qualname__', '')}>"
+        if "numpy" in sys.modules and isinstance(obj, getattr(sys.modules["numpy"], "dtype", ())):
+            return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"  # a value: one is as good as another
         number = self.seen.get(id(obj))
         if number is not None:
             return f"@{number}"
@@ -150,8 +154,6 @@ class Walk:
             return f"{name} ended"
         if cls is itertools.islice and obj.__reduce__()[1][1:] == (0, 0, 1):
             return f"{name} ended"
-        if "numpy" in sys.modules and isinstance(obj, sys.modules["numpy"].dtype):
-            return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"
         if isinstance(obj, weakref.ref):
             return f"weakref({self.text(obj(), depth)})"
         if isinstance(obj, LOCKS):
@@ -224,9 +226,7 @@ class Walk:
 
     def numpy(self, obj: Any, name: str, depth: int) -> str:
         numpy = sys.modules["numpy"]
-        root = obj
-        while isinstance(root.base, numpy.ndarray):
-            root = root.base
+        root = root_of(obj)
         # Whether memory is the array's own is not seen: a large array that comes back shows memory of a mapping.
         flags = "".join(str(int(obj.flags[f])) for f in ("C", "F", "W"))
         flags += "" if root is obj else "v"
@@ -288,6 +288,8 @@ class Walk:
             shown += f"({obj.tolist()[:500]})"
         if isinstance(obj, collections.defaultdict):
             shown += f"({self.text(obj.default_factory, depth)})"
+        if isinstance(obj, functools._lru_cache_wrapper) and obj.__module__ != "__main__":
+            return f"{shown}({obj.__module__}.{obj.__qualname__})"  # what a library remembers is its own business
         if isinstance(obj, functools._lru_cache_wrapper):
             return f"{shown}({self.text(obj.__wrapped__, depth)},{obj.cache_info()})"
         if says_how_to_pickle(cls):
@@ -299,18 +301,33 @@ class Walk:
                 state = self.state(rest[0] if rest else None, depth)
                 return f"{shown}<{self.text(function, depth)},{self.text(args, depth)},{state}>"
             return f"{shown}<{reduced}>"
-        return f"{shown}({self.pairs(attributes_of(obj), depth)})"
+        state = attributes_of(obj)
+        return f"{shown}({self.pairs({k: v for k, v in state.items() if not only_remembered(k, state)}, depth)})"
 
     def state(self, state: Any, depth: int) -> str:
         """Write a state for ``__setstate__``: attributes in a fixed order, for theirs is no part of the value."""
         if type(state) is tuple and len(state) == 2:
             return f"({self.state(state[0], depth)},{self.state(state[1], depth)})"
-        if type(state) is dict and "_invalid" in state and "_parents" in state:
-            # A transform of matplotlib, and whether what it has computed is still right: it computes it again.
-            state = {key: value for key, value in state.items() if key != "_invalid"}
+        if type(state) is dict:
+            state = {key: value for key, value in state.items() if not only_remembered(key, state)}
         if type(state) is dict and all(type(key) is str for key in state):
             return f"({self.pairs(dict(sorted(state.items())), depth)})"
         return self.text(state, depth)
+
+
+def only_remembered(key: Any, state: dict[Any, Any]) -> bool:
+    """Tell whether this is what an object of matplotlib keeps for itself, and works out anew when it was pickled.
+
+    Whether what a transform has computed is still right, whether a figure must be drawn again, and the numbers of the
+    callbacks that it has connected so far.
+    """
+    return (
+        (key == "_invalid" and "_parents" in state)
+        or (key == "_stale" and "_axstack" in state)
+        or (key == "_cid_gen" and "_func_cid_map" in state)
+        or (key in ("_button_pick_id", "_scroll_pick_id") and "_axstack" in state)
+        or (key in ("_close_id", "_resize_id") and "_draw_was_started" in state)
+    )
 
 
 OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__", "__slotnames__")
@@ -334,6 +351,16 @@ def attributes_of(obj: Any) -> dict[str, Any]:
         return dict(sorted(found.items()))
     except TypeError:
         return found
+
+
+def root_of(array: Any) -> Any:
+    """Return the array whose memory this one shows; ``as_strided`` puts a stand-in between."""
+    while True:
+        base = array.base
+        base = base.base if type(base).__name__ == "DummyArray" else base
+        if not isinstance(base, sys.modules["numpy"].ndarray):
+            return array
+        array = base
 
 
 def says_how_to_pickle(cls: type) -> bool:
@@ -369,9 +396,7 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
         alive.append(obj)
         numpy = sys.modules.get("numpy")
         if numpy is not None and hasattr(numpy, "ndarray") and isinstance(obj, numpy.ndarray):
-            root = obj
-            while isinstance(root.base, numpy.ndarray):
-                root = root.base
+            root = root_of(obj)
             memory.setdefault(root.__array_interface__["data"][0], {}).setdefault(name, path)
         if depth == 0:
             return
@@ -407,7 +432,7 @@ def state_of(shell: Any) -> dict[str, str]:
     modules = sys.modules
     found: dict[str, Any] = {
         "cwd": os.getcwd() if os.path.isdir(".") else "gone",
-        "environ": dict(sorted(os.environ.items())),
+        "environ": {k: v for k, v in sorted(os.environ.items()) if k not in OF_THE_CALLER},
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),
@@ -426,12 +451,12 @@ def state_of(shell: Any) -> dict[str, str]:
             "line magics": sorted(shell.magics_manager.magics["line"]),
             "cell magics": sorted(shell.magics_manager.magics["cell"]),
             "aliases": sorted(shell.alias_manager.aliases),
+            # A deferred printer becomes one of its class when it is first used.
             "formatters": {
-                kind: sorted(f"{c.__module__}.{c.__qualname__}" for c in formatter.type_printers)
-                for kind, formatter in shell.display_formatter.formatters.items()
-            },
-            "deferred": {
-                kind: sorted(map(str, formatter.deferred_printers))
+                kind: sorted(
+                    {f"{c.__module__}.{c.__qualname__}" for c in formatter.type_printers}
+                    | {".".join(map(str, names)) for names in formatter.deferred_printers}
+                )
                 for kind, formatter in shell.display_formatter.formatters.items()
             },
             "callbacks": {k: [getattr(f, "__qualname__", "?") for f in v] for k, v in shell.events.callbacks.items()},
@@ -445,6 +470,8 @@ def state_of(shell: Any) -> dict[str, str]:
         found["warnings.filters"] = [
             (f[0], getattr(f[1], "pattern", f[1]), f[2].__name__, getattr(f[3], "pattern", f[3]), f[4])
             for f in modules["warnings"].filters
+            # numpy's own, whenever it is imported
+            if not (" size changed" in str(getattr(f[1], "pattern", f[1])) or f[2].__name__ == "RankWarning")
         ]
     if "decimal" in modules:
         found["decimal"] = repr(modules["decimal"].getcontext())
@@ -503,14 +530,9 @@ class Eye:
     def inputs(self) -> list[str]:
         """Return the cells as they are without the line of the magic."""
         found = []
-        for text in self.shell.history_manager.input_hist_parsed:
-            match = re.match(r"get_ipython\(\)\.run_cell_magic\('timeout', '[^']*', (.*)\)\s*\Z", text, re.DOTALL)
-            if match:
-                try:
-                    body = eval(match[1], {"__builtins__": {}})
-                    text = self.shell.transform_cell(body)
-                except Exception as error:
-                    text = f"{type(error).__name__} in {match[1]}"
+        for text in self.shell.history_manager.input_hist_raw:
+            if text.startswith("%%timeout "):
+                text = text.partition("\n")[2]
             found.append(text.rstrip("\n"))
         return found
 

@@ -18,6 +18,8 @@ class Row:
     cells: int = 0
     deterministic: int = 0
     same: int = 0
+    #: All that is different is named under the cell, or follows from it, and is on the README's list.
+    named: int = 0
     beside: int = 0
     new: int = 0
 
@@ -26,12 +28,13 @@ class Row:
         self.cells += 1
         self.deterministic += cell.deterministic
         self.same += cell.deterministic and cell.same
+        self.named += cell.deterministic and cell.named
         self.beside += cell.deterministic and bool(cell.differences) and all(d.kind in BESIDE for d in cell.differences)
-        self.new += bool(cell.new)
+        self.new += any(not d.named for d in cell.new)
 
     @property
     def different(self) -> int:
-        return self.deterministic - self.same
+        return self.deterministic - self.same - self.named
 
     def share(self, same: int) -> str:
         """Return which part of the deterministic cells so many are."""
@@ -52,11 +55,12 @@ def rows_of(done: Iterable[Done]) -> dict[str, Row]:
 
 def table(done: list[Done]) -> str:
     """Draw the table."""
-    head = ("", "cells", "deterministic", "same", "different", "only state", "new", "%", "% seen")
+    head = ("", "cells", "deterministic", "same", "named", "different", "only state", "new", "%", "% seen")
     lines = [head]
     for name, row in rows_of(done).items():
-        numbers = (row.cells, row.deterministic, row.same, row.different, row.beside, row.new)
-        lines.append((name, *map(str, numbers), row.share(row.same), row.share(row.same + row.beside)))
+        numbers = (row.cells, row.deterministic, row.same, row.named, row.different, row.beside, row.new)
+        told = row.same + row.named
+        lines.append((name, *map(str, numbers), row.share(told), row.share(told + row.beside)))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     drawn = [
         "  ".join(
@@ -74,7 +78,7 @@ def differences(done: list[Done], details: bool = False) -> str:
         if each.trouble:
             lines.append(f"{each.notebook.area}/{each.notebook.name}: {each.trouble}")
         for cell in each.cells:
-            for kind, group in _by_kind(cell.new).items():
+            for kind, group in _by_kind([d for d in cell.new if not d.named]).items():
                 keys = ", ".join(d.key for d in group[:6]) + (f" and {len(group) - 6} more" if len(group) > 6 else "")
                 where = f"{each.notebook.area}/{each.notebook.name} cell {cell.number}"
                 lines.append(f"{where} ({_first_line(cell)}): {kind}: {keys}")

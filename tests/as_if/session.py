@@ -67,7 +67,8 @@ def plain(text: str) -> str:
 class Session:
     """A fresh kernel in an empty folder, which has the same path each time."""
 
-    def __init__(self, python: str, folder: Path, environ: dict[str, str]) -> None:
+    def __init__(self, python: str, folder: Path, environ: dict[str, str], prefix: str = "") -> None:
+        self._prefix = prefix
         shutil.rmtree(folder, ignore_errors=True)
         work = folder / "work"
         work.mkdir(parents=True)
@@ -131,6 +132,15 @@ class Session:
         missing: list[str] = json.loads(self._evaluate(expression).replace("'", '"'))
         return missing
 
+    def without_magic(self, text: str) -> str:
+        """Leave out the line of the magic, where a cell shows earlier cells: its author has written it."""
+        if not self._prefix:
+            return text
+        shown = self._prefix
+        for _ in range(3):  # as it is, as its ``repr``, and as the ``repr`` of that
+            text, shown = text.replace(shown, ""), repr(shown)[1:-1]
+        return text
+
     def close(self) -> None:
         self._kernel.close()
 
@@ -177,7 +187,8 @@ class Session:
 
     def _text(self, text: str) -> str:
         """Number what is unique in the order of its appearance."""
-        return _UNIQUE.sub(lambda m: self._unique.setdefault(m[0], f"<unique {len(self._unique)}>"), plain(text))
+        text = plain(self.without_magic(text))
+        return _UNIQUE.sub(lambda m: self._unique.setdefault(m[0], f"<unique {len(self._unique)}>"), text)
 
     def _texts(self, data: Any) -> Any:
         if isinstance(data, str):
@@ -194,7 +205,7 @@ class Stuck(Exception):
 def record(notebook: Notebook, python: str, folder: Path, prefix: str, environ: dict[str, str]) -> Record:
     """Run a notebook in a fresh kernel; ``prefix`` is the first line of each cell, or "" for natively."""
     result = Record()
-    session = Session(python, folder, environ)
+    session = Session(python, folder, environ, prefix)
     try:
         if missing := session.has(notebook.needs):
             result.trouble = f"not installed: {', '.join(missing)}"
@@ -205,6 +216,9 @@ def record(notebook: Notebook, python: str, folder: Path, prefix: str, environ: 
         for cell in notebook.cells:
             seen = session.run(prefix + cell.code)
             seen.outputs = merged(seen.outputs)
+            for output in seen.outputs:
+                if output["kind"] == "stream":
+                    output["text"] = session.without_magic(output["text"])
             seen.left = session.look()
             result.cells.append(seen)
             if not prefix and seen.seconds > SLOW:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.as_if.compare import Difference, common, compare, matches
+from tests.as_if.named import named_in
 from tests.as_if.notebooks import Cell, Notebook
 from tests.as_if.report import table
 from tests.as_if.run import Done
@@ -102,4 +103,42 @@ def test_the_table_counts_cells_that_differ_only_beside() -> None:
     )
     assert cells[1].differences == [Difference("state", "cwd", "/", "/tmp")]
     line = table([Done(NOTEBOOK, cells, "")]).splitlines()[-1].split()
-    assert line == ["all", "2", "2", "1", "1", "1", "1", "50.0", "%", "100.0", "%"]
+    assert line == ["all", "2", "2", "1", "0", "1", "1", "1", "50.0", "%", "100.0", "%"]
+
+
+LISTED, UNLISTED = "a generator that has begun cannot leave its process", "PicklingError: no"
+
+
+def left_behind(text: str) -> dict[str, Any]:
+    """Make the line that names something, as an output."""
+    data = {"text/plain": f"… left behind: {text}", "text/html": "…"}
+    return {"kind": "display_data", "data": data, "metadata": {}, "count": None, "display_id": None}
+
+
+@pytest.mark.parametrize(
+    ("reason", "named"), [(LISTED, True), (UNLISTED, False)], ids=["on the list", "not on the list"]
+)
+def test_what_is_named_counts_only_when_the_readme_lists_it(reason: str, named: bool) -> None:
+    """Then the cell that loses it and the cells that use it are told apart; any other line is a difference."""
+    native = [seen(names={"a": "new 1"}), seen("1", {"a": "same 1"}), seen("2", {"a": "same 1"})]
+    timed = [seen(), seen("x"), seen("2")]
+    timed[0].outputs.append(left_behind(f"a ({reason})"))
+    cells = compare(NOTEBOOK, [Record(native)] * 3, Record(timed))
+    assert [cell.named for cell in cells] == [named] * 3
+    assert not any(cell.same for cell in cells)
+
+
+def test_a_difference_beside_what_is_named_is_not_named() -> None:
+    """A cell that loses one name as listed, and shows something else, is different."""
+    native = [seen("shown", {"a": "new 1"})]
+    timed = [seen("something else")]
+    timed[0].outputs.append(left_behind(f"a ({LISTED})"))
+    (cell,) = compare(NOTEBOOK, [Record(native)] * 3, Record(timed))
+    assert not cell.named
+
+
+def test_several_things_are_named_in_one_line() -> None:
+    """Names and reasons are taken apart, also where a reason has brackets."""
+    timed = seen()
+    timed.outputs.append(left_behind("a (it (this) is so); an item of rows (a socket cannot leave its process)"))
+    assert named_in(timed) == {"a": "it (this) is so", "an item of rows": "a socket cannot leave its process"}

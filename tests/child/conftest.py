@@ -20,6 +20,7 @@ import pytest
 import ipytimeout
 from ipytimeout.host.commit import Commit, prepare
 from ipytimeout.wire.framing import Decoder, encode
+from ipytimeout.wire.memory import map_private
 from ipytimeout.wire.messages import (
     Call,
     Changes,
@@ -31,6 +32,7 @@ from ipytimeout.wire.messages import (
     InputRequest,
     Message,
     ProcessState,
+    Recording,
     Settle,
     Stream,
 )
@@ -128,7 +130,7 @@ class LiveChild:
         its.close()
         os.close(status_end)
         os.close(stack_end)
-        self._decoder = Decoder()
+        self._decoder = Decoder(map_private)
         self._waiting: list[Message] = []
         self._signal, self._period = 0, 2.0
         self.seen = Seen()
@@ -197,11 +199,13 @@ class LiveChild:
             for fd in ready:
                 if pipes[fd] == "channel":
                     try:
-                        count = self.channel.recv_into(self._decoder.target())
+                        target = self._decoder.target()
+                        data, descriptors, _, _ = socket.recv_fds(self.channel, target.nbytes, 200)
                     except ConnectionResetError:
-                        count = 0
-                    self.seen.messages += self._decoder.advance(count) if count else []
-                    data = b"x" * count
+                        data, descriptors = b"", []
+                    target[: len(data)] = data
+                    arrived = self._decoder.advance(len(data), descriptors) if data else []
+                    self.seen.messages += [m for m in arrived if not isinstance(m, Recording)]
                 else:
                     data = os.read(fd, 1 << 16)
                     if pipes[fd] == "status":

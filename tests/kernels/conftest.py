@@ -18,6 +18,7 @@ Start = Callable[[], Kernel]
 _OURS = {
     "test_all_or_nothing",
     "test_container",
+    "test_flood",
     "test_grace",
     "test_host_and_warden_die",
     "test_kept",

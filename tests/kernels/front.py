@@ -49,6 +49,11 @@ class Front:
         data = {"method": "custom", "content": {"event": "click"}, "buffers": []}
         self.send("comm_msg", {"comm_id": self.buttons()[button], "data": data})
 
+    def update(self, comm_id: str, state: dict[str, Any], **more: Any) -> str:
+        """Say what the user has done to a widget; return the message's id."""
+        data = {"method": "update", "state": state, "buffer_paths": []}
+        return self.send("comm_msg", {"comm_id": comm_id, "data": data}, **more)
+
     def buttons(self) -> dict[str, str]:
         """Return the comm ids of all buttons that were ever there; of equal ones the newest."""
         opened = [m["content"] for m in self.iopub if m["msg_type"] == "comm_open"]

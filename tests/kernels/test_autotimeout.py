@@ -80,12 +80,6 @@ def test_an_error_of_the_syntax_is_told_natively(auto: Kernel) -> None:
     assert error is not None and error.name in ("SyntaxError", "_IncompleteInputError")
 
 
-def test_a_cell_whose_widgets_call_back_is_told_that_they_cannot(auto: Kernel) -> None:
-    done = auto.run("import ipywidgets\nb = ipywidgets.Button()\nb.on_click(print)")
-    assert "cannot call back when it has ended" in done.text
-    assert "cannot call back" not in auto.run("import ipywidgets\nb = ipywidgets.Button()").text
-
-
 @pytest.mark.parametrize(
     ("line", "words"),
     [

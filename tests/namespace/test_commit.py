@@ -24,6 +24,11 @@ from .conftest import Notebook
         ("import threading\nx = threading.Thread()", "thread"),
         ("import subprocess\nx = subprocess.Popen(['true'])", "running process"),
         ("x = open('/dev/null')", "open file"),
+        ("import hashlib\nx = hashlib.sha256(b'a')", "a hash that was begun"),
+        ("import re\nx = re.finditer('a', 'aa')", "an iterator of matches"),
+        ("import csv\nx = csv.reader(['a', 'b']); next(x)", "a reader of CSV that has begun"),
+        ("import contextvars\nx = contextvars.ContextVar('v').set(1)", "a token of a context"),
+        ("import asyncio\nx = asyncio.new_event_loop().create_future()", "task that is not done"),
         ("x = []\nfor _ in range(100_000): x = [x]", "deep"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import io
 import logging
 import math
 import sys
@@ -153,6 +154,60 @@ def test_decimal_and_logging_become_what_they_were(tmp_path: Path) -> None:
         logger.debug("told")
         assert (tmp_path / "log.txt").read_text() == "told!\n"
         adapters.write(difference(after, before))
+
+
+def test_a_handler_of_a_logger_is_the_very_object_that_a_name_has() -> None:
+    """Also one of the notebook's own class; those of the kernel's machinery stay where they are."""
+    stream = io.StringIO()
+    mine = logging.StreamHandler(stream)
+    logger, machinery = logging.getLogger("of.a.test"), logging.getLogger("traitlets.of.a.test")
+    adapters = load([])
+    before = adapters.read()
+    for each in (logger, machinery):
+        each.addHandler(mine)
+    try:
+        after = adapters.read()
+        assert [key for key in difference(before, after)[0] if "handlers" in key[0]] == [
+            ("the handlers of logging", "logger of.a.test")
+        ]
+        assert adapters.write(difference(after, before)) == {} and logger.handlers == []
+        assert adapters.write(difference(before, after)) == {} and logger.handlers[0] is mine
+    finally:
+        logger.removeHandler(mine)
+        machinery.removeHandler(mine)
+
+
+def test_accessors_of_frames_are_registered_and_gone() -> None:
+    pandas = pytest.importorskip("pandas", reason="not here: pandas")
+    made: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        "class Half:\n    def __init__(self, frame): self.frame = frame\n    def size(self): return len(self.frame) / 2",
+        made,
+    )
+    adapters = load([])
+    item = ("the accessors of pandas", "DataFrame.half_of_a_test")
+    assert adapters.write(({item: made["Half"]}, [])) == {}
+    try:
+        assert pandas.DataFrame({"a": [1, 2]}).half_of_a_test.size() == 1
+        assert adapters.read()[item[0]] == {item[1]: made["Half"]}
+    finally:
+        adapters.write(({}, [item]))
+    assert not hasattr(pandas.DataFrame, "half_of_a_test") and not adapters.read()[item[0]]
+
+
+def test_open_figures_stay_open_under_their_numbers() -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="not here: matplotlib")
+    adapters = load([])
+    figure = pyplot.figure(7)
+    after = adapters.read()
+    pyplot.close(7)
+    before = adapters.read()
+    try:
+        assert adapters.write(difference(before, after)) == {}
+        assert pyplot.gcf() is figure and pyplot.get_fignums() == [7]
+        assert adapters.write(difference(after, before)) == {} and pyplot.get_fignums() == []
+    finally:
+        pyplot.close(7)
 
 
 def test_an_adapter_of_another_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

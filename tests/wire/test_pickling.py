@@ -6,6 +6,7 @@ import pickle
 import random
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import pytest
@@ -115,6 +116,7 @@ def test_unknown_names_are_passed_over(names: dict[str, Any]) -> None:
 def test_a_module_that_is_missing_there_is_named(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says which name needs it."""
     module = types.ModuleType("nowhere_to_be_found")
+    module.__spec__ = ModuleSpec(module.__name__, None)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     names["x"] = module
     dump = dump_namespace(names, ["x"])

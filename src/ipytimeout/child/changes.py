@@ -9,6 +9,7 @@ Law of the file: what cannot be pickled is left out alone and named with its rea
 from __future__ import annotations
 
 import gc
+import io
 import itertools
 import operator
 import pickle
@@ -20,9 +21,14 @@ from typing import Any, Final
 
 from ipytimeout.wire import kinds
 from ipytimeout.wire.adapters.packing import ITEM, titles
+from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.modules import MODULES, places_in
+from ipytimeout.wire.modules import Place as ModulePlace
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, needed_first
 from ipytimeout.wire.streams import (
+    NamespacePickler,
+    Number,
     NumberedPickler,
     collector_paused,
     dump_parts,
@@ -57,7 +63,15 @@ _LITTLE: Final = 1000
 class Watch:
     """Sees what a run changes. Made when the namespace is complete and before the code runs."""
 
-    def __init__(self, namespace: dict[str, object], table: ObjectTable, before: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        namespace: dict[str, object],
+        table: ObjectTable,
+        before: Mapping[str, object],
+        modules: Collection[str] = (),
+    ) -> None:
+        """``modules``: those of the user's own that the host has."""
+        self._modules = modules
         self._namespace = namespace
         self._table = table
         self._before = dict(before)
@@ -107,10 +121,16 @@ class Watch:
         with collector_paused(), warnings_held():
             changes, failed = self._watched.changes()
         left_behind.update((self._describe(number), reason) for number, reason in failed.items())
-        parts = _Parts(names, deleted, changes, result, exception)
+        placed = self._new_modules()
+        states: dict[str, list[tuple[object, object]]] = {}
+        for place, obj, state in placed:
+            states.setdefault(place[0], []).append((obj, state))
+        parts = _Parts(names, deleted, changes, result, exception, states)
         table = self._table
         something = names or changes or result is not MISSING or exception is not None
-        numbers = self._numbers_for(parts) if something else {}
+        numbers: Mapping[int, Number] = self._numbers_for(parts) if something else {}
+        if placed:
+            numbers = {**{id(obj): place for place, obj, _ in placed}, **numbers}
         collected = _dump(parts, now, len(table.objects), numbers, without, only, self._describe)
         collected.left_behind = {**left_behind, **collected.left_behind}
         return collected
@@ -122,7 +142,15 @@ class Watch:
         code, has_changed = self._code, self._watched.has_changed
         return [self._describe(number) for number in sorted(code.keys() & numbers) if has_changed(code[number])]
 
-    def _numbers_for(self, parts: _Parts) -> Mapping[int, int | tuple[int]]:
+    def _new_modules(self) -> list[tuple[ModulePlace, Any, Any]]:
+        """Return the data of the modules of the user's own that the code was the first to import."""
+        new = [name for name in users_modules() if name not in self._modules]
+        if not new:
+            return []
+        can_pickle = NamespacePickler(io.BytesIO(), self._namespace).can_pickle
+        return [each for each in places_in(new, can_pickle) if id(each[1]) not in self._table.numbers]
+
+    def _numbers_for(self, parts: _Parts) -> Mapping[int, Number]:
         """Return the numbers of all objects that the parts may lead to."""
         table = self._table
         if len(table.objects) > _MANY and (met := _met(parts)) is not None:
@@ -209,9 +237,12 @@ class _Parts:
     changes: dict[int, list[tuple[str, object]]]
     result: object
     exception: BaseException | None
+    #: By module, its data: objects, each with its state.
+    modules: dict[str, list[tuple[object, object]]] = field(default_factory=dict)
 
     def listed(self, without: Mapping[str, str], only: str | None) -> list[tuple[str, object]]:
-        every: list[tuple[str, object]] = sorted(self.names.items(), key=needed_first)
+        every: list[tuple[str, object]] = [(MODULES + name, states) for name, states in self.modules.items()]
+        every += sorted(self.names.items(), key=needed_first)
         # One part for all changes: a part each costs too much for a million. Only in trouble they are split.
         if CHANGES in without or (only or "").startswith(CHANGES):
             every += [(f"{CHANGES}{number}", [(number, deltas)]) for number, deltas in self.changes.items()]
@@ -253,7 +284,7 @@ def _dump(
     parts: _Parts,
     namespace: dict[str, object],
     size: int,
-    numbers: Mapping[int, int | tuple[int]],
+    numbers: Mapping[int, Number],
     without: Mapping[str, str],
     only: str | None,
     describe: Callable[[int], str],
@@ -279,6 +310,8 @@ def _dump(
 def _title(name: str, describe: Callable[[int], str]) -> str:
     if name == RESULT:
         return "the result"
+    if name.startswith(MODULES):
+        return f"the data of {name.removeprefix(MODULES)}"
     if name.startswith(ITEM):
         return next(iter(titles({name: ""})))
     if name.startswith(CHANGES):

@@ -25,14 +25,15 @@ import socket
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.memory import MOST, map_private, share
-from ipytimeout.wire.messages import Attached, Changes, Clock, Message, Stream
+from ipytimeout.wire.memory import MOST, available, map_private, new_shared_memory, share
+from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Stream
+from ipytimeout.wire.recording import SIZE, Recorder
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
@@ -44,8 +45,13 @@ MOST_WAITING = 4000
 MOST_ATTEMPTS = 20
 _ANCILLARY = socket.CMSG_SPACE(4 * MOST)
 
-#: A piece of text for the stream of this name, or any other message.
-_Item = tuple[str, str] | Message
+#: So many pieces of a line are kept to be recorded when it is finished.
+MOST_UNFINISHED = 100
+#: The parts of a frame are made of so many pieces of text at most, of either stream in turn.
+MOST_RUNS = 500
+
+#: A piece of text for the stream of this name, with its number; or any other message.
+_Item = tuple[str, str, int] | Message
 #: The parts of the frame being written, which one is next, how much of it went, what items it is made of, and the
 #: descriptors that go with its first byte, as ``sendmsg`` takes them.
 _Frame = tuple[list[memoryview], int, list[int], int, list[tuple[int, int, "array[int]"]]]
@@ -66,6 +72,10 @@ class Channel:
         self._removed: list[_Item] = []  # items of a complete frame that have left the queue
         # One that knows its thread: a signal handler may come just after it is taken, or just before it is let go.
         self._lock: Any = _thread.RLock()
+        self._numbers = itertools.count(1)
+        #: Where text is kept that waits in the queue.
+        self._recorder: Recorder | None = None
+        self._unfinished: list[tuple[str, str, int]] = []  # of a line, and not there yet
         self._again = False  # whether there was a call from inside a write
         # Bound here, because freezegun and its like replace these functions in every module.
         self._now = time.monotonic
@@ -122,7 +132,8 @@ class Channel:
         """Put text into the queue; a whole line leaves at once, unless there is a flood of them."""
         if self.muted:
             return
-        self._queue.append((name, text))
+        item = (name, text, next(self._numbers))
+        self._queue.append(item)
         if "\n" in text:
             now = self._now()
             if now - self._window > INTERVAL:
@@ -132,10 +143,33 @@ class Channel:
             at_once = self._lines <= LINES_AT_ONCE
         else:
             at_once = False
-        if at_once or len(self._queue) >= MOST_WAITING:
+        if at_once or len(self._queue) >= MOST_WAITING or not self._record(item):
             self.flush()
         else:
             self._flush_soon()
+
+    def _record(self, item: tuple[str, str, int]) -> bool:
+        """Keep a text that waits, when its line is finished; tell whether it may wait."""
+        if self._recorder is None:
+            return True
+        self._unfinished.append(item)
+        if "\n" not in item[1]:
+            return len(self._unfinished) < MOST_UNFINISHED
+        line, self._unfinished = self._unfinished, []
+        return len(item[1]) < SIZE and self._recorder.note(line)
+
+    def start_recording(self) -> None:
+        """Keep texts that wait where they outlive this process."""
+        if not available:
+            return
+        try:
+            descriptor, memory = new_shared_memory(SIZE)
+        except OSError:  # this process may open no more: texts wait as they are
+            return
+        shared: Any = Attached(descriptor, SIZE)
+        self.send(Recording([shared]))
+        os.close(descriptor)
+        self._recorder = Recorder(memory)
 
     def flush(self) -> None:
         """Write all that is in the queue."""
@@ -197,6 +231,10 @@ class Channel:
         calls = itertools.repeat(self._queue.popleft, count - len(self._removed))
         self._removed.extend(map(operator.call, calls))
         self._frame = None
+        if self._recorder is not None:
+            self._recorder.forget(self._queue)
+            if not self._queue:
+                self._unfinished = []
         return True
 
     def _next_frame(self) -> _Frame | None:
@@ -208,20 +246,14 @@ class Channel:
         if not items:
             return None
         first = items[0]
-        count = 1
         if isinstance(first, tuple):
-            name = first[0]
-            texts = []
-            for item in items:
-                if not isinstance(item, tuple) or item[0] != name:
-                    break
-                texts.append(item[1])
-            count = len(texts)
-            message: Message = Stream(name, "".join(texts))
+            count, messages = _texts(items)
         else:
-            message = first
-        parts = [memoryview(part).cast("B") for part in encode(message)]
-        attached = [b.descriptor for b in getattr(message, "buffers", ()) if isinstance(b, Attached)]
+            count, messages = 1, [first]
+        parts = [memoryview(part).cast("B") for message in messages for part in encode(message)]
+        if len(messages) > 1:
+            parts = [memoryview(b"".join(parts))]
+        attached = [b.descriptor for b in getattr(first, "buffers", ()) if isinstance(b, Attached)]
         descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", attached))] if attached else []
         return parts, 0, [], count, descriptors
 
@@ -271,6 +303,13 @@ class Channel:
         """The same while no signal handler can raise: without a thread, straight to its place."""
         return self._inbox.take() if self._inbox.busy else self._inbox.read_answer()
 
+    def listen(self, arrived: Callable[[CommMsg], None], meanwhile: Callable[[], float | None]) -> bool:
+        """From now on hand what comes for a comm to ``arrived``, in a thread; False when that cannot be now.
+
+        ``meanwhile`` is called there between messages, and returns after how many seconds it wants to be called again.
+        """
+        return self._inbox.listen(arrived, meanwhile)
+
     def clock(self) -> Clock | None:
         """Return the last that the host has said of the clock; None when nothing has changed since the start."""
         if os.getpid() == self.pid:
@@ -278,16 +317,38 @@ class Channel:
         return self._inbox.clock
 
 
+def _texts(items: list[_Item]) -> tuple[int, list[Message]]:
+    """Make messages of the texts that are first, one of neighbours; return of how many texts, and the messages."""
+    runs: list[tuple[str, list[str], int]] = []
+    count = 0
+    for item in items:
+        if not isinstance(item, tuple):
+            break
+        name, text, number = item
+        if runs and runs[-1][0] == name:
+            texts = runs[-1][1]
+            texts.append(text)
+            runs[-1] = name, texts, number
+        elif len(runs) < MOST_RUNS:
+            runs.append((name, [text], number))
+        else:
+            break
+        count += 1
+    return count, [Stream(name, "".join(texts), number) for name, texts, number in runs]
+
+
 class _Inbox:
     """Messages from the host, one at a time.
 
     While the code runs, a thread of its own reads: signal handlers never run there, so that none can raise
     between a read and its record and cut the stream of messages. What is said of the clock comes unasked, and is
-    kept aside by whoever reads it; all else is an answer.
+    kept aside by whoever reads it, and so is what the front end says on a comm, once somebody listens; all else is an
+    answer.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self.clock: Clock | None = None
+        self._arrived: Callable[[CommMsg], None] = lambda message: None
         self._socket = connection
         self._decoder = Decoder(map_private)
         self._read_ahead: deque[Message] = deque()
@@ -314,8 +375,9 @@ class _Inbox:
         return self._read_ahead.popleft()
 
     def read_answer(self) -> Message | None:
-        while isinstance(message := self.read(), Clock):
-            self.clock = message
+        while isinstance(message := self.read(), Clock | CommMsg):
+            if isinstance(message, Clock):
+                self.clock = message
         return message
 
     def take(self) -> Message | None:
@@ -354,6 +416,25 @@ class _Inbox:
         finally:
             done.release()
 
+    def listen(self, arrived: Callable[[CommMsg], None], meanwhile: Callable[[], float | None]) -> bool:
+        if self._reader.locked():
+            return False
+        self._arrived = arrived
+        _thread.start_new_thread(self._read_always, (meanwhile,))
+        return True
+
+    def _read_always(self, meanwhile: Callable[[], float | None]) -> None:
+        """Read until the end, in a thread."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        with self._reading() as reads:
+            while reads:
+                pause = meanwhile()
+                if not self._read_ahead and not waiting.poll(None if pause is None else pause * 1000):
+                    continue
+                if not self._file(self.read()):
+                    break
+
     def _read_one(self) -> None:
         """Read an answer, in a thread."""
         with self._reading() as reads:
@@ -379,6 +460,9 @@ class _Inbox:
         """Put a message where it belongs; tell whether there can be more."""
         if isinstance(message, Clock):
             self.clock = message
+        elif isinstance(message, CommMsg):
+            self._arrived(message)
+            return True
         else:
             self._answers.append(message)
         self._wake()

@@ -28,7 +28,7 @@ from ipytimeout.wire.classes import make_class
 from ipytimeout.wire.memory import Filling, share
 from ipytimeout.wire.messages import Attached, Buffer, Checkpoint
 from ipytimeout.wire.pickling import needed_first
-from ipytimeout.wire.streams import NumberedPickler, dump_parts, plain_reason
+from ipytimeout.wire.streams import Number, NumberedPickler, dump_parts, plain_reason
 from ipytimeout.wire.table import ObjectTable
 
 _BY_NUMBER = (type, types.FunctionType, types.ModuleType)
@@ -170,7 +170,7 @@ class _Pickler(NumberedPickler):
         self._used = used
         self._made = made
 
-    def persistent_id(self, obj: object) -> int | tuple[int] | None:
+    def persistent_id(self, obj: object) -> Number | None:
         number = self._number_of(id(obj))
         if isinstance(number, int):
             self._used.add(number)

@@ -109,6 +109,10 @@ class Interrupts:
             raise DeadlineInterrupt("this run is being ended")
         raise kind
 
+    def waiting_loop(self, frame: FrameType | None) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop when the main thread is in its own code, between the steps of tasks."""
+        return self._loop if self._is_waiting(frame) else None
+
     def _is_waiting(self, frame: FrameType | None) -> bool:
         """Tell whether the main thread is in its event loop's own code, between the steps of tasks."""
         loop = self._loop

@@ -30,7 +30,7 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.run import Ended, ended_before_the_code, rehearse, run_call, run_cell
 from ipytimeout.child.stdin import Questions
 from ipytimeout.child.streams import OutStream, silenced
-from ipytimeout.child.work import Known, Work, nothing
+from ipytimeout.child.work import HostModules, Known, Work, nothing
 from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters
@@ -51,6 +51,7 @@ from ipytimeout.wire.messages import (
 from ipytimeout.wire.pickling import CALL, CannotRebuild
 
 if TYPE_CHECKING:
+    from ipytimeout.child.comms import Comms
     from ipytimeout.child.shell import ChildShell
 
 
@@ -72,6 +73,8 @@ class Child:
         self.channel = Channel()
         self.interrupts = Interrupts()
         self.shell: ChildShell | None = None
+        self.comms: Comms | None = None
+        self.of_host = HostModules()
         self._adapters = Adapters({})
         self._known: Known | None = None
         self._status_fd = -1
@@ -105,10 +108,16 @@ class Child:
                     cell_directory=message.cell_directory,
                 )
                 warm_up(self.shell)
+                if message.kernel:
+                    from ipytimeout.child.comms import Comms
+
+                    self.comms = Comms(self.channel, self.interrupts)
+                    self.comms.install()
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
             self._adapters = load_adapters(message.adapters)
+            self.of_host.update(message.preload)
             for name in message.preload:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
@@ -154,7 +163,7 @@ class Child:
     # ------------------------------------------------------------ one run
 
     def _work(self, job: Execute | Call) -> Work:
-        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self._known)
+        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self.of_host, self._known)
 
     def _do(self, job: Execute | Call) -> None:
         try:
@@ -184,6 +193,9 @@ class Child:
         reserve = process.Reserve()
         if self.shell is not None:
             self.shell.reserve = reserve
+        if self.comms is not None:
+            self.comms.start(sys.modules["__main__"].__dict__, work.job.request)
+        self.channel.start_recording()
         self.channel.send(Running())
         os.write(self._status_fd, b"R")
         work.clock.start()
@@ -194,6 +206,8 @@ class Child:
         except KeyboardInterrupt as error:  # it hit one of our own lines
             self.interrupts.stop()
             ended = ended or ended_before_the_code(error)
+        if self.comms is not None:
+            self.comms.stop()
         if os.getpid() != self.channel.pid:
             process.flush_stdio()
             os._exit(0)  # the code has forked, and this is the copy: the run goes on in the original

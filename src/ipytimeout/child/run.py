@@ -26,10 +26,14 @@ from ipytimeout.child.errors import (
 )
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.exceptions import DeadlineInterrupt
+from ipytimeout.wire.contexts import the_loop
 from ipytimeout.wire.messages import Error, Execute
 
 if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell
+
+#: So often the tasks that a cell leaves may take a step, before they count as running.
+_MOST_TURNS = 10
 
 
 @dataclass(slots=True)
@@ -64,7 +68,7 @@ def run_cell(shell: ChildShell, interrupts: Interrupts, job: Execute) -> Ended:
         shell.ast_node_interactivity = "last_expr"
     ended = Ended(contextvars.copy_context())
     threads = set(threading.enumerate())
-    loop = asyncio.new_event_loop()
+    loop = the_loop()
     asyncio.set_event_loop(loop)
     run = _run_in_shell(shell, interrupts, job.code, store_history=not job.statement)
     outcome = _Outcome.of(loop, run, interrupts, ended.context)
@@ -74,6 +78,8 @@ def run_cell(shell: ChildShell, interrupts: Interrupts, job: Execute) -> Ended:
         error = result.error_before_exec if result.error_before_exec is not None else result.error_in_exec
     if interrupts.deadline_came or interrupts.caused(error, KeyboardInterrupt):
         _end_tasks(loop, interrupts)
+    else:
+        _let_tasks_end(loop, interrupts)
     _take_error(ended, interrupts, error, shell)
     ended.value = shell.displayhook.value
     ended.has_value = ended.value is not NO_VALUE
@@ -135,7 +141,7 @@ def run_call(
                 ended.context.run(shell.events.trigger, "pre_execute")
             ended.value = ended.context.run(function, *args, **kwargs)
             if inspect.iscoroutine(ended.value):
-                loop = asyncio.new_event_loop()
+                loop = the_loop()
                 asyncio.set_event_loop(loop)
                 interrupts.watch_awaiting()
                 outcome = _Outcome.of(loop, ended.value, interrupts, ended.context)
@@ -212,6 +218,14 @@ def _drive(loop: asyncio.AbstractEventLoop, awaited: asyncio.Future[Any], interr
             pass  # its own, to be read from it; or the code has stopped the loop, which goes on natively
     if not awaited.done():
         awaited.cancel()
+
+
+def _let_tasks_end(loop: asyncio.AbstractEventLoop, interrupts: Interrupts) -> None:
+    """Let tasks take the steps that they are ready for, as the kernel's loop does after a cell: to end, for one."""
+    for _ in range(_MOST_TURNS):
+        if loop.is_closed() or not asyncio.all_tasks(loop):
+            return
+        _drive(loop, loop.create_task(asyncio.sleep(0)), interrupts)
 
 
 def _end_tasks(loop: asyncio.AbstractEventLoop, interrupts: Interrupts) -> None:

@@ -7,9 +7,12 @@ class name (pandas, tqdm and rich decide by it how to draw), while ipykernel is 
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
 import linecache
+import sys
+import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Instance, Type, default
 from traitlets.config import Config
 
+from ipytimeout.child import kernel_magics
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.display import ChildDisplayHook, ChildDisplayPublisher, ChildPayloadManager
 from ipytimeout.child.errors import end_where_the_code_was, explain_refused, text_of
@@ -108,7 +112,10 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
     #: Memory for showing that there is none.
     reserve: Reserve | None = None
 
-    def __init__(self, *, channel: Channel, interrupts: Interrupts, cell_directory: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, channel: Channel, interrupts: Interrupts, cell_directory: str, like_kernel: bool, **kwargs: Any
+    ) -> None:
+        self.like_kernel = like_kernel
         self.channel = channel
         self.interrupts = interrupts
         self.refused = {}
@@ -128,14 +135,18 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         missing = object()
         return {name for name, value in own.items() if self.user_ns.get(name, missing) is value}
 
-    def adopt_history(self, values: Mapping[str, object], count: int) -> None:
-        """Let what came of the kernel's history be this shell's own: ``In``, ``Out``, ``_`` and so on."""
+    def adopt_history(self, values: Mapping[str, object], count: int, raw: Sequence[str] = ()) -> None:
+        """Let what came of the kernel's history be this shell's own: ``In``, ``Out``, ``_`` and so on.
+
+        ``raw``: the cells as they were written, where they are asked for.
+        """
         history = self.history_manager
         own: dict[str, Any] = {"get_ipython": self.first_names["get_ipython"]}
         inputs = values.get("In", values.get("_ih"))
         if isinstance(inputs, list):
             # A list of our own: the cell itself is added when it runs, and the kernel has it already.
-            history.input_hist_parsed[:] = history.input_hist_raw[:] = inputs[:count]
+            history.input_hist_parsed[:] = inputs[:count]
+            history.input_hist_raw[:] = raw or inputs[:count]
             own |= {"In": history.input_hist_parsed, "_ih": history.input_hist_parsed}
         outputs = values.get("Out", values.get("_oh"))
         if isinstance(outputs, dict):
@@ -160,6 +171,27 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
 
     def init_virtualenv(self) -> None:
         """Leave ``sys.path`` alone: the kernel's own is applied."""
+
+    def init_magics(self) -> None:
+        super().init_magics()
+        if self.like_kernel:
+            kernel_magics.register(self)
+
+    def init_events(self) -> None:
+        super().init_events()
+        trigger = self.events.trigger
+
+        def trigger_own(event: str, *args: Any, **kwargs: Any) -> None:
+            """Leave the notebook's callbacks to the kernel, where the cell is run too: natively each is called once."""
+            callbacks = self.events.callbacks[event]
+            every = callbacks[:]
+            callbacks[:] = [each for each in every if getattr(each, "__module__", "") != "__main__"]
+            try:
+                trigger(event, *args, **kwargs)
+            finally:
+                callbacks[:] = every
+
+        self.events.trigger = trigger_own
 
     def init_payload(self) -> None:
         self.payload_manager = ChildPayloadManager(parent=self)
@@ -234,11 +266,18 @@ def make_shell(channel: Channel, interrupts: Interrupts, *, looks_like_kernel: b
         config.IPKernelApp.tqdm = "tqdm looks for IPKernelApp here to know that it is in a notebook"
         ChildShell.__name__ = ChildShell.__qualname__ = "ZMQInteractiveShell"
         ChildShell.__module__ = "ipykernel.zmqshell"
+        _stand_in_for_ipykernel()
         _use_ipython_debugger()
     _leave_the_exit_warning_to_the_host()
     shell: ChildShell = ChildShell.instance(
-        config=config, channel=channel, interrupts=interrupts, cell_directory=cell_directory
+        config=config,
+        channel=channel,
+        interrupts=interrupts,
+        cell_directory=cell_directory,
+        like_kernel=looks_like_kernel,
     )
+    if looks_like_kernel:
+        shell.extension_manager.load_extension("storemagic")
     return shell
 
 
@@ -264,6 +303,23 @@ def _leave_the_exit_warning_to_the_host() -> None:
             native(message, *args, stacklevel=stacklevel + 1, **kwargs)
 
     vars(interactiveshell)["warn"] = warn
+
+
+def _stand_in_for_ipykernel() -> None:
+    """Let the module of that class be there: tqdm looks for it. Whoever wants more of it gets the real one."""
+    name = ChildShell.__module__
+    module = types.ModuleType(name, "ipykernel's shell, as far as a child has one.")
+
+    def __getattr__(attribute: str) -> Any:  # noqa: N807  # a module's own
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    spec = importlib.machinery.ModuleSpec(name, None)
+    vars(module).update(ZMQInteractiveShell=ChildShell, __getattr__=__getattr__, __spec__=spec)
+    sys.modules[name] = module
 
 
 def _use_ipython_debugger() -> None:

@@ -91,6 +91,7 @@ class Template:
             case Preload(modules, environ, sys_path):
                 state = read_state()
                 apply_state(type(state)(state.cwd, environ, sys_path))
+                self._child.of_host.update(modules)
                 with silenced(self._child.channel):
                     for name in modules:
                         self._import(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import sys
 import types
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell
 
 
-#: What a module has before anybody has put anything into it.
-_OF_EVERY_MODULE = frozenset({*vars(types.ModuleType("")), "__builtins__"})
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What this process is like, as a rehearsal has left it: nothing has run here since."""
@@ -49,6 +46,35 @@ class Known:
     modules: int
 
 
+#: What a module has before anybody has put anything into it.
+_OF_EVERY_MODULE = frozenset({*vars(types.ModuleType("")), "__builtins__"})
+
+
+#: What a shell uses itself.
+_OF_SHELLS = frozenset({"IPython", "pygments", "traitlets", "cloudpickle", "ipytimeout"})
+
+
+class HostModules:
+    """What the host has imported, of which the child has more: a template's first uses import some, say."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        #: How many modules there were here when these were found to be more.
+        self._more: tuple[int, list[str]] = (0, [])
+
+    def update(self, names: Collection[str]) -> None:
+        self._names.update(names)
+        self._more = (0, [])
+
+    def imported_since(self, before: Collection[str]) -> list[str]:
+        """Return the modules that the code has imported, and those of libraries that were ready here, but not there."""
+        if len(before) != self._more[0]:
+            packages = {name.partition(".")[0] for name in self._names} - _OF_SHELLS - sys.stdlib_module_names
+            more = [name for name in list(sys.modules) if name in before and name not in self._names]
+            self._more = len(before), [name for name in more if name.partition(".")[0] in packages]
+        return [*self._more[1], *(name for name in list(sys.modules) if name not in before)]
+
+
 class Work:
     """A job whose names are in place."""
 
@@ -59,6 +85,7 @@ class Work:
         shell: ChildShell | None,
         interrupts: Interrupts,
         adapters: Adapters,
+        of_host: HostModules,
         known: Known | None = None,
     ) -> None:
         """Set it up, and the sooner the more is ``known`` of this process.
@@ -70,6 +97,7 @@ class Work:
         self._shell = shell
         self._interrupts = interrupts
         self._adapters = adapters
+        self._of_host = of_host
         self._namespace = sys.modules["__main__"].__dict__
         state = known.state if known is not None else read_state()
         if state != job.state:
@@ -81,7 +109,7 @@ class Work:
             self._namespace.update(self.loaded.values)
             if shell is not None and isinstance(job, Execute):
                 shell.refused = job.refused
-                shell.adopt_history(self.loaded.values, job.execution_count)
+                shell.adopt_history(self.loaded.values, job.execution_count, job.inputs)
             self._plain = plain_alone(self.loaded.extra)
             if known is not None and (known.plain != self._plain or known.modules != len(sys.modules)):
                 known = None  # other settings, or a module of the user's that may have made some
@@ -95,7 +123,7 @@ class Work:
             known = None
         self._watch = None
         if isinstance(job, Execute) or job.commit:
-            self._watch = Watch(self._namespace, self.loaded.table, self.loaded.values)
+            self._watch = Watch(self._namespace, self.loaded.table, self.loaded.values, self.loaded.modules)
         self._state: ProcessState = known.state if known is not None else read_state()
         self._items: Items = known.items if known is not None else adapters.read()
         self._modules = frozenset(sys.modules)
@@ -115,6 +143,7 @@ class Work:
 
     def report(self, ended: Ended, resend: Resend) -> Changes:
         """Say how the code ended and what it changed. To be called in the code's context."""
+        modules = self._of_host.imported_since(self._modules)  # before pickling imports some
         collected = self._collect(ended, resend)
         after = read_state()
         return Changes(
@@ -124,7 +153,7 @@ class Work:
             interrupted=ended.interrupted,
             left_behind={**ended.still_running, **collected.left_behind, **self._unset},
             state=None if after == self._state else after,
-            modules=[name for name in list(sys.modules) if name not in self._modules],
+            modules=modules,
             sources=self._shell.compile.made_sources() if self._shell is not None else {},
             frames=ended.frames,
             buffers=collected.buffers,

@@ -31,6 +31,7 @@ from ipytimeout.host.look import (
     words,
 )
 from ipytimeout.options import OptionError
+from ipytimeout.wire.libraries import users_modules
 
 #: A name that dynamic code does not mention is sent up to this size, in bytes.
 LARGE = 2**20
@@ -38,7 +39,7 @@ LARGE = 2**20
 MOST_OBJECTS = 200_000
 
 #: Names of the module itself, not of the notebook: the child has its own.
-_OWN = words("__name__ __doc__ __package__ __loader__ __spec__ __file__ __builtin__ __builtins__ get_ipython")
+_OWN = words("__name__ __doc__ __package__ __loader__ __spec__ __builtin__ __builtins__ get_ipython")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Needed:
     dynamic: bool
     #: Names that dynamic code might use and that are not sent, for their size: the name with an estimate in bytes.
     too_large: Mapping[str, int] = field(default_factory=dict)
+    #: Modules of the user's own that the code leads to.
+    modules: frozenset[str] = frozenset()
 
 
 class _Walk:
@@ -56,7 +59,9 @@ class _Walk:
 
     def __init__(self, namespace: dict[str, Any], hidden: Collection[str]) -> None:
         self.names: set[str] = set()
+        self.modules: set[str] = set()
         self.dynamic = False
+        self._users_modules = users_modules()
         self._namespace = namespace
         self._hidden = hidden
         self._module = namespace.get("__name__", "__main__")
@@ -73,6 +78,15 @@ class _Walk:
                 continue
             self.names.add(name)
             self._data.append(self._namespace[name])
+
+    def import_from(self, modules: Iterable[str]) -> None:
+        """Reach modules of the user's own, with the packages that they are in, and all that is in them."""
+        for name in modules:
+            while name:
+                if name in self._users_modules and name not in self.modules:
+                    self.modules.add(name)
+                    self._data.extend(vars(self._users_modules[name]).values())
+                name = name.rpartition(".")[0]
 
     def follow(self, values: Iterable[object]) -> None:
         self._data.extend(values)
@@ -128,14 +142,19 @@ class _Walk:
             read = read_code(function.__code__, function.__doc__)
             self.dynamic = self.dynamic or read.dynamic
             self.reach(read.names)
+            self.import_from(read.imports)
             if getattr(function, "__annotate__", None) is None:  # Python 3.14 evaluates annotations when asked
                 self._annotations(function.__annotations__)
+        elif self._users_modules and function.__module__ in self._users_modules:
+            self.import_from((function.__module__,))
+            self.import_from(read_code(function.__code__).imports)
         elif function.__module__ in ("pickle", "dill", "cloudpickle", "joblib.numpy_pickle"):
             self.dynamic = True
         self.follow(value for value in gc.get_referents(function) if value is not function.__globals__)
 
     def _class(self, cls: type) -> None:
         self._code.extend(mro_slot.__get__(cls))
+        self.import_from((module_of(cls),))
         attributes = dict_slot.__get__(cls)
         if module_of(cls) != self._module:
             # A library's class may have been given a method by the notebook.
@@ -148,7 +167,10 @@ class _Walk:
 
     def _modules(self, modules: list[types.ModuleType]) -> None:
         for module in modules:
-            if types.ModuleType.__getattribute__(module, "__dict__").get("__name__") in REACH_MODULES:
+            name = types.ModuleType.__getattribute__(module, "__dict__").get("__name__")
+            if type(name) is str:
+                self.import_from((name,))
+            if name in REACH_MODULES:
                 self.dynamic = True
 
     def _annotations(self, annotations: object) -> None:
@@ -200,6 +222,7 @@ def needed_names(
     walk = _Walk(namespace, hidden)
     walk.dynamic = read.dynamic
     walk.reach(read.names)
+    walk.import_from(read.imports)
     walk.follow(beside)
     return _needed(walk, namespace, with_names, hidden)
 
@@ -223,7 +246,7 @@ def needed_by_call(
 def _needed(walk: _Walk, namespace: dict[str, Any], with_names: tuple[str, ...], hidden: Collection[str]) -> Needed:
     if with_names == ("*",):
         walk.reach(list(namespace))
-        return Needed(frozenset(walk.run().names), walk.dynamic)
+        return Needed(frozenset(walk.run().names), walk.dynamic, modules=frozenset(walk.modules))
     for name in with_names:
         if name not in namespace:
             near = difflib.get_close_matches(name, [n for n in namespace if n not in hidden], n=1)
@@ -233,7 +256,7 @@ def _needed(walk: _Walk, namespace: dict[str, Any], with_names: tuple[str, ...],
         walk.follow((namespace[name],))
     walk.run()
     if not walk.dynamic:
-        return Needed(frozenset(walk.names), dynamic=False)
+        return Needed(frozenset(walk.names), dynamic=False, modules=frozenset(walk.modules))
     names, too_large = set(walk.names), {}
     for name in list(namespace):
         if type(name) is not str or name in names or name in _OWN or name in hidden:
@@ -243,4 +266,4 @@ def _needed(walk: _Walk, namespace: dict[str, Any], with_names: tuple[str, ...],
             names.add(name)
         else:
             too_large[name] = size
-    return Needed(frozenset(names), dynamic=True, too_large=too_large)
+    return Needed(frozenset(names), dynamic=True, too_large=too_large, modules=frozenset(walk.modules))

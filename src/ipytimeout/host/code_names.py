@@ -30,6 +30,8 @@ class CodeNames:
     names: frozenset[str]
     #: Whether the code may use names that it does not mention.
     dynamic: bool
+    #: Modules that it imports.
+    imports: frozenset[str] = frozenset()
 
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -85,6 +87,7 @@ def names_of_code(code: str, transform: Callable[[str], str]) -> CodeNames:
 def read_code(code: types.CodeType, docstring: str | None = None) -> CodeNames:
     """Read a code object and those inside it. Its ``docstring`` is no text that the code uses."""
     names: set[str] = set()
+    imports: set[str] = set()
     dynamic = False
     for part in _parts(code):
         scan = _scan(part)
@@ -92,9 +95,10 @@ def read_code(code: types.CodeType, docstring: str | None = None) -> CodeNames:
         for text in texts:
             names.update(words_of(text))
         names |= scan.loaded - scan.stored_first if part is code else scan.loaded
+        imports |= scan.imports
         names |= scan.deleted  # the child can only report as deleted what it had
         dynamic = dynamic or _is_dynamic(part, scan, texts)
-    return CodeNames(frozenset(names), dynamic)
+    return CodeNames(frozenset(names), dynamic, frozenset(imports))
 
 
 def _parts(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -144,6 +148,8 @@ class _Scan:
     deleted: set[str] = field(default_factory=set)
     #: Stored before they are loaded, whatever happens.
     stored_first: set[str] = field(default_factory=set)
+    #: Modules that are imported, by their full names.
+    imports: set[str] = field(default_factory=set)
     #: Modules that something is imported from.
     imported_from: set[str] = field(default_factory=set)
     #: The ``id`` of constants that are names of keyword arguments and of imports.
@@ -191,6 +197,8 @@ def _scan(code: types.CodeType) -> _Scan:
             scan.not_text.add(id(constants[arg]))
         elif op in _TAKE_NAMES:
             scan.not_text.add(id(constants[last_constant]))
+            if op == _IMPORT_NAME:
+                scan.imports.add(names[arg])
             if op == _IMPORT_NAME and type(constants[last_constant]) is tuple:
                 scan.imported_from.add(names[arg].partition(".")[0])
     return scan

@@ -9,6 +9,7 @@ Law of the file: until ``apply`` nothing of the notebook has changed; after it, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 import signal
 import threading
@@ -18,8 +19,9 @@ from typing import Any
 from ipytimeout.wire import kinds
 from ipytimeout.wire.adapters import Delta
 from ipytimeout.wire.adapters.packing import ITEM, as_delta
-from ipytimeout.wire.facets import Swap
+from ipytimeout.wire.facets import Swap, Turn
 from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.modules import MODULES, put
 from ipytimeout.wire.pickling import CHANGES, EXCEPTION, RESULT, staged
 from ipytimeout.wire.streams import FAULTS, CannotRebuild, Reader, collector_paused, plain_reason, warnings_held
 from ipytimeout.wire.table import ObjectTable
@@ -135,6 +137,8 @@ def prepare(buffers: Sequence[Buffer], namespace: dict[str, object], table: Obje
             if name.startswith(CHANGES):
                 for number, deltas in value:
                     _prepare_object(commit, number, table.objects[number], deltas)
+            elif name.startswith(MODULES):
+                commit._swaps += [Swap(functools.partial(put, obj, state), int, Turn.FIRST) for obj, state in value]
             elif name == RESULT:
                 commit.has_result, commit.result = True, value
             elif name == EXCEPTION:

@@ -23,6 +23,7 @@ from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Outcome
 from ipytimeout.wire.messages import Cause, ProcessState
 from ipytimeout.wire.pickling import EXCEPTION, Dump
+from ipytimeout.wire.tracebacks import traceback_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -133,7 +134,7 @@ def conclude(
         if shell is not None and is_cell:
             show_as(error, where.rendered(error, frames, shell))
     if error is not None:
-        error = error.with_traceback(where.traceback_of(frames))
+        error = error.with_traceback(traceback_of(frames))
     brings_back = commit is not None and changes is not None
     return Ended(
         outcome,

@@ -21,7 +21,7 @@ ATOMS: frozenset[type] = frozenset(
 CLOSED: frozenset[type] = ATOMS | {types.CodeType, types.FrameType, types.TracebackType}
 #: Instances of classes from here belong to the process: their references lead everywhere, and they are not sent.
 CLOSED_PACKAGES = words(
-    "IPython ipykernel ipywidgets traitlets comm zmq tornado asyncio _asyncio logging threading _thread "
+    "IPython ipykernel comm zmq tornado asyncio _asyncio logging threading _thread "
     "concurrent multiprocessing subprocess socket _socket ssl _io"
 )
 

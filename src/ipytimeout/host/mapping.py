@@ -22,7 +22,7 @@ from ipytimeout.host.job import Handle, Job
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.run import current_shell
 from ipytimeout.host.settle import cell_numbers
-from ipytimeout.host.view.live import SilentView, view_of_call
+from ipytimeout.host.view.live import SilentView, listening, view_of_call
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Ending
@@ -128,11 +128,11 @@ class _Bell:
         self._read.close()
         self._write.close()
 
-    def wait(self, view: SilentView) -> Job[Any]:
+    def wait(self, view: SilentView, kernel: Any) -> Job[Any]:
         """Wait for the next end, with the view drawn and its clicks heard meanwhile."""
         while self._ended.empty():
             # Where clicks are let in an interrupt raises nothing: it does between two slices.
-            with interrupts_held(), view.listening():
+            with interrupts_held(), listening(view, kernel):
                 until = min(view.due(), time.monotonic() + _SLICE)
                 if view.waiter is not None:
                     view.waiter.wait({self._read.fileno(): select.POLLIN}, until)
@@ -193,7 +193,7 @@ def run_all(
                 if ordered and not tally.waits_for(waiting[0]):
                     yield waiting.popleft()
                     continue
-                job = bell.wait(view)
+                job = bell.wait(view, getattr(shell, "kernel", None))
                 tally.ends(job)
                 if not ordered:
                     waiting.remove(job)

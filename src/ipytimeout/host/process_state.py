@@ -48,12 +48,9 @@ def learn_earlier_cells(shell: InteractiveShell) -> None:
 
 def to_send() -> dict[str, Any]:
     """Return what is set, under pseudo-names, to go beside the names of the notebook."""
-    return _packed.pack(_adapters().read())
-
-
-def items() -> Items:
-    """Return what is set here now."""
-    return _adapters().read()
+    items = _adapters().read()
+    items.pop("widgets", None)  # those that are used go with the names
+    return _packed.pack(items)
 
 
 def rehearsal() -> Rehearse:
@@ -63,6 +60,11 @@ def rehearsal() -> Rehearse:
         plain = {PLAIN: to_send()[PLAIN]}
         _rehearsal = Rehearse(read_state(), dump_namespace({}, (), plain).buffers)
     return _rehearsal
+
+
+def items() -> Items:
+    """Return what is set here now."""
+    return _adapters().read()
 
 
 def take_back(delta: Delta) -> dict[str, str]:

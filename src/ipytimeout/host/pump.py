@@ -11,14 +11,18 @@ Laws of the file:
    versions it was tested on. Where one is missing, there is no pump, and the view says that an interrupt cancels.
 2. A pump is entered where SIGINT raises nothing (``supervise.interrupts_go_to``): an exception between receiving a
    message and handing it on would lose the message.
-3. Only clicks on our own buttons are let in. They do not go through the comm manager, which would run the notebook's
-   own ``pre_execute`` hooks, and flush its figures, in the middle of the cell.
+3. Only clicks on our own buttons are let in, and what is said to widgets that the child has. They do not go through
+   the comm manager, which would run the notebook's own ``pre_execute`` hooks, and flush its figures, in the middle of
+   the cell.
 """
 
 from __future__ import annotations
 
+import asyncio
 import builtins
+import functools
 import getpass
+import inspect
 import select
 import sys
 import threading
@@ -31,6 +35,7 @@ from typing import Any, Self
 import zmq
 from zmq.eventloop.zmqstream import ZMQStream
 
+from ipytimeout.host.comms import Comms
 from ipytimeout.wire.messages import InputReply, InputRequest
 
 Frames = list[zmq.Frame]
@@ -52,11 +57,15 @@ PRIVATE_NAMES = {
 class Pump:
     """Waits for descriptors and clicks at once. A context manager: it takes the stream and gives it back."""
 
-    def __init__(self, kernel: Any, stream: ZMQStream, clicks: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self, kernel: Any, stream: ZMQStream, clicks: Mapping[str, Callable[[], None]], comms: Comms | None = None
+    ) -> None:
         self._kernel = kernel
         self._stream = stream
         #: What a click does, by the comm id of its button; filled when there are buttons.
         self._clicks = clicks
+        self._comms = comms
+        self._handled: set[asyncio.Future[Any]] = set()
         self._cell = kernel.get_parent()
         self._callback: Any = stream._recv_callback
         self._copy = stream._recv_copy
@@ -87,22 +96,43 @@ class Pump:
         return [descriptor for descriptor in watched if descriptor in ready]
 
     def _received(self, frames: Frames) -> Any:
-        message = self._click_in(frames)
+        message = self._said_in(frames)
         if message is None:
-            if self._copy:
-                return self._callback([frame.bytes for frame in frames])
-            return self._callback(frames)
+            return self._natively(frames)
+        comm_id = message["content"]["comm_id"]
         # As for a message that the kernel handles natively: the front end waits for its idle.
         self._tell_status("busy", message)
+        if self._comms is not None and comm_id not in self._clicks:
+            self._comms.pass_on(
+                message, functools.partial(self._hand_on, frames), functools.partial(self._has_handled, message)
+            )
+            return None
         try:
-            self._clicks[message["content"]["comm_id"]]()
+            self._clicks[comm_id]()
         finally:
-            self._tell_status("idle", message)
-            self._tell_status("busy", self._cell)
+            self._has_handled(message)
         return None
 
-    def _click_in(self, frames: Frames) -> dict[str, Any] | None:
-        """Return the message when it is a click on one of our buttons; None for all else, also what is not readable."""
+    def _natively(self, frames: Frames) -> Any:
+        return self._callback([frame.bytes for frame in frames] if self._copy else frames)
+
+    def _hand_on(self, frames: Frames) -> None:
+        """Have the kernel handle a message after all, once the cell has ended."""
+        handled = self._natively(frames)
+        if inspect.isawaitable(handled):
+            future = asyncio.ensure_future(handled)
+            self._handled.add(future)  # or it might be collected before it is done
+            future.add_done_callback(self._handled.discard)
+
+    def _has_handled(self, message: dict[str, Any]) -> None:
+        self._tell_status("idle", message)
+        self._tell_status("busy", self._cell)
+
+    def _said_in(self, frames: Frames) -> dict[str, Any] | None:
+        """Return a message for one of our buttons, or for a widget of the child; None for all else.
+
+        What is not readable is none either.
+        """
         session = self._kernel.session
         try:
             _, rest = session.feed_identities(frames, copy=False)
@@ -110,12 +140,15 @@ class Pump:
             message: dict[str, Any] = session.deserialize(rest, content=False, copy=False)
             if message["header"]["msg_type"] != "comm_msg":
                 return None
-            content = session.unpack(message["content"])
-            data = content["data"]
-            if content["comm_id"] not in self._clicks or data.get("method") != "custom":
+            message["content"] = content = session.unpack(message["content"])
+            data, comm_id = content["data"], content["comm_id"]
+            if comm_id not in self._clicks:
+                return message if self._comms is not None and comm_id in self._comms else None
+            if data.get("method") != "custom":
                 return None
             if data.get("content", {}).get("event") != "click":
                 return None
+            # It is ours alone: a repetition of it is none.
             message = session.deserialize(rest, content=True, copy=False)
         except Exception:
             return None
@@ -127,13 +160,13 @@ class Pump:
         kernel.session.send(kernel.iopub_socket, "status", {"execution_state": state}, parent=parent, ident=ident)
 
 
-def pump_for(kernel: Any, clicks: Mapping[str, Callable[[], None]]) -> Pump | None:
+def pump_for(kernel: Any, clicks: Mapping[str, Callable[[], None]], comms: Comms | None = None) -> Pump | None:
     """Return a pump for the cell that runs in this thread; None where this kernel has not what it needs."""
     try:
         stream = _shell_stream(kernel)
         if not callable(stream._recv_callback):
             return None
-        return Pump(kernel, stream, clicks)
+        return Pump(kernel, stream, clicks, comms)
     except (AttributeError, KeyError, TypeError):
         return None
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.host.excerpt import Output
 from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
     ClearOutput,
@@ -29,8 +30,6 @@ from ipytimeout.wire.messages import (
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-Output = Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload
 
 
 def write_stream(message: Stream) -> None:
@@ -51,7 +50,7 @@ def ask_user(request: InputRequest) -> InputReply:
     An interrupt meanwhile ends the question, as natively, and the code gets it from there.
     """
     try:
-        with _native_interrupts():
+        with native_interrupts():
             answer = getpass.getpass(request.prompt) if request.password else builtins.input(request.prompt)
     except (KeyboardInterrupt, Exception) as error:
         return InputReply(str(error), type(error).__name__)
@@ -59,7 +58,8 @@ def ask_user(request: InputRequest) -> InputReply:
 
 
 @contextlib.contextmanager
-def _native_interrupts() -> Iterator[None]:
+def native_interrupts() -> Iterator[None]:
+    """Let an interrupt raise ``KeyboardInterrupt`` again for a while."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -13,7 +13,7 @@ import logging
 import pickle
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +22,7 @@ from ipytimeout.host import endings, process_state
 from ipytimeout.host.baseline import Baseline
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names
 from ipytimeout.host.commit import CannotRebuild, Commit, interrupts_held, prepare
+from ipytimeout.host.comms import Comms, comms_of
 from ipytimeout.host.conclude import Ended, conclude, safe_values
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
@@ -33,19 +34,23 @@ from ipytimeout.host.settle import (
     cell_number,
     cell_numbers,
     cell_sources,
+    changed_on_disk,
     import_like,
+    inputs_so_far,
     learn_sources,
     settle_like_here,
 )
 from ipytimeout.host.supervise import Supervision, WardenLost, interrupts_go_to
-from ipytimeout.host.view.live import SilentView, view_of_call, view_of_cell
-from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
+from ipytimeout.host.throttle import throttled
+from ipytimeout.host.view.live import SilentView, listening, view_of_call, view_of_cell
+from ipytimeout.host.view.summary import as_bundle, dead_widgets, left_behind_line, outdated_line, summary_line
 from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Ending
 from ipytimeout.sizes import format_size
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
 from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
+from ipytimeout.wire.modules import MODULES
 from ipytimeout.wire.pickling import CALL, Dump, dump_namespace
 from ipytimeout.wire.state import apply_state, read_state
 
@@ -92,6 +97,8 @@ class Work:
     extra: Mapping[str, object] = field(default_factory=dict)
     #: Whether the notebook goes on meanwhile, and what it changes is to be left alone.
     meanwhile: bool = False
+    #: Widgets, where there can be any.
+    comms: Comms | None = None
 
 
 def get_ready(shell: InteractiveShell) -> None:
@@ -104,8 +111,10 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
     __tracebackhide__ = True
     with view_of_cell(shell, cell_numbers(shell), quiet=options.quiet) as view:
         cell = PreparedCell.of(shell, code, options, statement=statement)
-        ended = cell.run(view)
-        cell.take_back(ended)
+        with cell.work.comms or contextlib.nullcontext():
+            ended = cell.run(view)
+            cell.take_back(ended)
+        outdated = changed_on_disk(cell.outdated)  # those that were, and that the cell has not loaded again
         value = _value_in(ended)
         if value is not None and not statement:
             hook: Any = shell.displayhook
@@ -114,6 +123,8 @@ def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, stateme
         view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
     if ended.left_behind:
         tell_left_behind(shell, ended.left_behind)
+    if outdated:
+        shell.display_pub.publish(as_bundle(outdated_line(outdated)))
     if ended.error is not None:
         raise ended.error
     return value if statement else None
@@ -153,6 +164,8 @@ class PreparedCell:
     shell: InteractiveShell
     sent: Sent
     code: str
+    #: Modules of the user's own that have another text by now than when they were imported.
+    outdated: list[str]
 
     @classmethod
     def of(
@@ -168,6 +181,7 @@ class PreparedCell:
         namespace: dict[str, Any] = shell.user_ns
         state = read_state()
         filename, number = cell_filename(shell, code), cell_number(shell)
+        comms = comms_of(shell)
 
         def message(dump: Dump, refused: dict[str, str]) -> Execute:
             return Execute(
@@ -183,6 +197,8 @@ class PreparedCell:
                 partial=options.partial,
                 buffers=dump.buffers,
                 timeout=options.timeout,
+                request=comms.request if comms is not None else "",
+                inputs=inputs_so_far(shell, number) if not needed.names.isdisjoint(("In", "_ih")) else [],
             )
 
         process_state.learn(code, shell.transform_cell, namespace)
@@ -196,9 +212,10 @@ class PreparedCell:
             hidden=_SHELL_NAMES,
             beside=beside.values(),
         )
+        outdated = changed_on_disk(needed.modules)
         learn_sources(shell, {filename: (as_compiled(shell, code), number)})
-        work = Work(namespace, needed, state, message, beside, meanwhile)
-        return cls(work, options, shell, _dumped(work, {}), code)
+        work = Work(namespace, needed, state, message, beside, meanwhile, comms)
+        return cls(work, options, shell, _dumped(work, {}), code, outdated)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
@@ -212,9 +229,10 @@ class PreparedCell:
     def take_back(self, ended: Ended) -> None:
         """Put in place what the run left, in the main thread."""
         _take_back(self.shell, ended)
-        process_state.learn(
-            self.code, self.shell.transform_cell, self.work.namespace
-        )  # what it has imported is known now
+        if self.work.comms is not None:
+            ended.left_behind.update(dead_widgets(self.work.comms.conclude()))
+        # What it has imported is known now.
+        process_state.learn(self.code, self.shell.transform_cell, self.work.namespace)
 
     def value_of(self, ended: Ended) -> Any:
         """Return the value of the cell's last expression, None without one; raise what ended it."""
@@ -248,6 +266,7 @@ class PreparedCall:
         shell = current_shell()
         namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
         state = read_state()
+        comms = comms_of(shell)
 
         def message(dump: Dump, refused: dict[str, str]) -> Call:
             return Call(
@@ -260,6 +279,7 @@ class PreparedCall:
                 commit=options.commit,
                 keep=None if options.keep is None else list(options.keep),
                 partial=options.partial,
+                request=comms.request if comms is not None else "",
             )
 
         beside = process_state.to_send()
@@ -273,12 +293,13 @@ class PreparedCall:
             beside=beside.values(),
         )
         extra = {**beside, CALL: (function, args, dict(kwargs))}
-        work = Work(namespace, needed, state, message, extra, meanwhile and options.commit)
+        work = Work(namespace, needed, state, message, extra, meanwhile and options.commit, comms)
         return cls(work, options, shell, _dumped(work, {}), at_deadline)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
-        return _run(self.work, self.sent, self.options, self.shell, view)
+        with self.work.comms or contextlib.nullcontext():
+            return _run(self.work, self.sent, self.options, self.shell, view)
 
     @property
     def lands(self) -> bool:
@@ -315,7 +336,8 @@ def _dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
         for name, size in work.needed.too_large.items()
     }
     extra = {name: value for name, value in work.extra.items() if name not in impossible}
-    dump = dump_namespace(work.namespace, work.needed.names - impossible.keys(), extra)
+    modules = work.needed.modules if MODULES not in impossible else ()
+    dump = dump_namespace(work.namespace, work.needed.names - impossible.keys(), extra, modules)
     size = sum(memoryview(b).nbytes for b in dump.buffers)
     if size > _ALWAYS_FITS:
         refuse_without_room(size)
@@ -332,10 +354,12 @@ def _run(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | 
             ended = _run_once(sent.message, sent.dump, work, options, shell, view)
             return ended if sent.baseline is None else dataclasses.replace(ended, baseline=sent.baseline)
         except _ChildCannotRebuild as error:
-            known = work.needed.names | work.extra.keys() - {CALL}
+            known = work.needed.names | work.extra.keys() - {CALL} | {MODULES}
             if error.name is None or error.name in impossible or error.name not in known:
                 raise pickle.PicklingError(f"the child cannot rebuild what was sent: {error.reason}") from None
             impossible[error.name] = error.reason
+            if work.comms is not None:
+                work.comms.conclude()
             sent = _dumped(work, impossible)
         except ProtocolError as error:
             raise endings.not_understood(error) from None
@@ -352,7 +376,11 @@ def _run_once(
     memory = limit_in_bytes(options.memory)
     settle = settle_like_here(shell)
     launcher = get_launcher(options.start)
-    relay = view.around(ShellRelay(shell) if shell is not None else PlainRelay())
+    relay = throttled(
+        view.around(ShellRelay(shell) if shell is not None else PlainRelay()),
+        options.max_output,
+        can_replace=view.can_replace,
+    )
     try:
         child = launcher.take(settle)
     except ConnectionError:
@@ -366,11 +394,13 @@ def _run_once(
         options.timeout,
         lambda: launcher.prepare_during_run(settle, process_state.rehearsal),
         partial=options.partial,
+        comms=work.comms,
     )
     commit: Commit | None = None
     unbuilt: dict[str, str] = {}
+    kernel = getattr(shell, "kernel", None)
     # When the warden is lost, what is safe comes back all the same.
-    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), view.listening():
+    with contextlib.suppress(WardenLost), run, interrupts_go_to(child), listening(view, kernel, work.comms):
         run.state.may_use(memory)
         run.until(lambda: run.started)  # from here on whatever the child leaves behind is known to be its own
         stall = endings.stall_limit(options.timeout)
@@ -398,6 +428,8 @@ def _run_once(
         commit = commit or Commit(work.namespace)
         commit.bind(safe.values)
         ended = dataclasses.replace(ended, commit=commit)
+    if work.comms is not None:
+        work.comms.comes_back = commit is not None
     if child.note:
         relay.show(DisplayData(as_bundle(f"… {child.note}"), {}, {}))
     return ended
@@ -408,7 +440,8 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
     without: dict[str, str] = {}
     while run.brings_back and run.changes is not None and run.changes.buffers:
         try:
-            return prepare(run.changes.buffers, namespace, dump.table), without
+            with _path_of(run.changes.state):
+                return prepare(run.changes.buffers, namespace, dump.table), without
         except CannotRebuild as error:
             if error.name is None or error.name in without:
                 return None, {"everything": error.reason}
@@ -417,6 +450,18 @@ def _bring_back(run: Supervision, dump: Dump, namespace: dict[str, Any]) -> tupl
         run.child.send(Resend(None, without))
         run.until(lambda: run.changes is not None or run.gone is not None or not run.brings_back)
     return None, without
+
+
+@contextlib.contextmanager
+def _path_of(state: ProcessState | None) -> Iterator[None]:
+    """Find the modules that the code has found: it may have changed the path to them."""
+    before = list(sys.path)
+    if state is not None:
+        sys.path[:] = state.sys_path
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _value_in(ended: Ended) -> Any:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.util
 import linecache
 import os
-import site
 import sys
-import sysconfig
-from collections.abc import Iterable, Mapping
-from types import ModuleType
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import process_state
+from ipytimeout.wire.libraries import is_in_library, is_library, users_modules
 from ipytimeout.wire.messages import Settle
+from ipytimeout.wire.reducers import import_quietly
+from ipytimeout.wire.streams import warnings_held
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -78,7 +77,7 @@ def library_modules() -> list[str]:
             [
                 name
                 for name, module in list(sys.modules.items())
-                if name.partition(".")[0] not in _NOT_FOR_CHILDREN and _is_library(module)
+                if name.partition(".")[0] not in _NOT_FOR_CHILDREN and is_library(module)
             ],
         )
     return _known[1]
@@ -89,36 +88,35 @@ def import_like(modules: Iterable[str]) -> None:
     for name in modules:
         if name in sys.modules or name.partition(".")[0] in ("ipytimeout", "__main__", "__mp_main__"):
             continue
-        with contextlib.suppress(BaseException):  # what it raises, the code has met
+        with contextlib.suppress(BaseException), warnings_held():  # what it raises or warns of, the code has met
             spec = importlib.util.find_spec(name)
-            if spec is not None and (spec.origin is None or _is_in_library(spec.origin)):
-                importlib.import_module(name)
+            if spec is not None and (spec.origin is None or is_in_library(spec.origin)):
+                import_quietly(name)
 
 
 #: How many modules there were, and the newest, when these were found to be libraries.
 _known: tuple[tuple[int, str], list[str]] = (0, ""), []
 
 
-def _is_library(module: ModuleType) -> bool:
-    if getattr(module, "__spec__", None) is None:
-        return False
-    file = getattr(module, "__file__", None)
-    return file is None or _is_in_library(file)
+def changed_on_disk(names: Collection[str]) -> list[str]:
+    """Return which of these modules of the user's own have another text by now than when they were imported here.
+
+    As far as that is known: since this was asked for the first time after the import.
+    """
+    changed = []
+    for name, module in users_modules().items():
+        with contextlib.suppress(OSError):
+            written = os.stat(str(module.__file__)).st_mtime_ns
+            spec, then = _imported.get(name, (None, 0))
+            if spec is not module.__spec__:  # it was imported, or loaded again
+                _imported[name] = module.__spec__, written
+            elif written != then and name in names:
+                changed.append(name)
+    return changed
 
 
-@functools.cache
-def _is_in_library(file: str) -> bool:
-    return os.path.realpath(file).startswith(_library_folders())
-
-
-@functools.cache
-def _library_folders() -> tuple[str, ...]:
-    """Return where libraries are installed: the standard library, and every ``site-packages`` of this interpreter."""
-    folders = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= {*site.getsitepackages(), site.getusersitepackages()}
-    # Those of a base interpreter that this virtual environment shows, and Debian's.
-    folders |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
-    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
+#: By module, its specification, which is a new one when it is loaded again, and when its text was written then.
+_imported: dict[str, tuple[object, int]] = {}
 
 
 def cell_number(shell: InteractiveShell) -> int:
@@ -154,6 +152,12 @@ def cell_sources(shell: InteractiveShell | None) -> dict[str, tuple[str, int]]:
                 break
             sources[name] = text, number
     return sources
+
+
+def inputs_so_far(shell: InteractiveShell, number: int) -> list[str]:
+    """Return the cells before this one, as they were written."""
+    history: Any = shell.history_manager
+    return list(getattr(history, "input_hist_raw", ()))[:number]
 
 
 def as_compiled(shell: InteractiveShell, code: str) -> str:

@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from ipytimeout.host.checkpoints import Checkpoints
+from ipytimeout.host.comms import Comms
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.wire.framing import ProtocolError
@@ -27,6 +28,11 @@ from ipytimeout.wire.messages import (
     Changes,
     Checkpoint,
     ClearOutput,
+    CommClose,
+    CommHandled,
+    CommMsg,
+    CommOpen,
+    CommTaken,
     DisplayData,
     EndBegun,
     Error,
@@ -73,6 +79,19 @@ class Relay(Protocol):
         """Ask the user; the clock stands still until there is an answer."""
 
 
+class Outlet(Relay, Protocol):
+    """A relay that may hold output back for a while."""
+
+    def due(self) -> float:
+        """Return the moment at which ``go_on`` is to be called; infinite when nothing waits."""
+
+    def go_on(self) -> None:
+        """Show what may be shown now."""
+
+    def finish(self, *, wait: bool) -> None:
+        """Show what is left; with ``wait`` also if that takes a while."""
+
+
 class Waiter(Protocol):
     """Waits for more than the run, when there is more to wait for: clicks."""
 
@@ -114,14 +133,16 @@ class Supervision:
     def __init__(
         self,
         child: Child,
-        relay: Relay,
+        relay: Outlet,
         view: View,
         timeout: float,
         on_running: Callable[[], None],
         *,
         partial: bool = False,
+        comms: Comms | None = None,
     ) -> None:
         self.child = child
+        self._comms = comms
         self._relay = relay
         self._view = view
         self._on_running = on_running
@@ -158,6 +179,7 @@ class Supervision:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.child.close()
+        self._relay.finish(wait=False)
 
     @property
     def last_words(self) -> str:
@@ -178,9 +200,13 @@ class Supervision:
     def until(self, condition: Callable[[], bool]) -> None:
         """Relay and take note until ``condition`` holds; raise ``WardenLost`` if it cannot any more."""
         while not condition():
-            for message in self.child.receive(self._wait(self._view.due())):
+            for message in self.child.receive(self._wait(min(self._view.due(), self._relay.due()))):
                 self._take(message)
+            self._relay.go_on()
             self._look_for_answer()
+            if self._comms is not None:
+                for said in self._comms.to_child():
+                    self.child.send(said)
             self._tell_progress()
             if time.monotonic() >= self._view.due():
                 self._view.draw()
@@ -197,6 +223,7 @@ class Supervision:
         self.until(lambda: self.gone is not None)
         for message in self.child.rest():
             self._take(message)
+        self._relay.finish(wait=self.ended_by_itself)
 
     def _take(self, message: Message | WardenDied) -> None:
         match message:
@@ -215,6 +242,10 @@ class Supervision:
                 self._relay.show(message)
             case Stream() | DisplayData() | ClearOutput() | ExecuteResult() | Error() | Payload():
                 self._relay.show(message)
+            case CommTaken() if self.running:
+                pass  # the notebook's widgets come before the code does: whoever asks later has no right to one
+            case CommOpen() | CommMsg() | CommClose() | CommTaken() | CommHandled() if self._comms is not None:
+                self._comms.take(message, self.child)
             case InputRequest():
                 self.child.tell_warden(Asking(True))
                 self.state.asks()

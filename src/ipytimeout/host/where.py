@@ -7,19 +7,29 @@ IPython show it like any other, with the lines of the notebook's cells.
 
 from __future__ import annotations
 
-import ast
 import linecache
 import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.tracebacks import Frame, traceback_of
+
+__all__ = [
+    "Frame",
+    "as_text",
+    "frames_of_dump",
+    "in_short",
+    "is_shell_file",
+    "own_frames",
+    "rendered",
+    "threads_of_dump",
+    "traceback_of",
+]
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-Frame: TypeAlias = tuple[str, int, str]
 
 #: Code that stands in a line of the function that is meant; since Python 3.12 most are part of it.
 _NESTED = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
@@ -81,44 +91,6 @@ def is_shell_file(file: str) -> bool:
     return path.endswith(("/IPython/core/interactiveshell.py", "/IPython/core/async_helpers.py")) or (
         "/asyncio/" in path and path.endswith(("runners.py", "base_events.py", "events.py"))
     )
-
-
-def traceback_of(frames: Sequence[Frame]) -> TracebackType | None:
-    """Build a traceback with these frames, outermost first.
-
-    As Python's and IPython's renderers read it: by line, first line of the function, and a range of columns, which
-    is the whole line.
-    """
-    traceback: TracebackType | None = None
-    for file, line, name in reversed(frames):
-        line = max(1, line)  # faulthandler does not know each
-        first = _first_line(file, line, name)
-        source = linecache.getline(file, line).rstrip()
-        indent = len(source) - len(source.lstrip())
-        at = {"lineno": line - first + 1, "col_offset": indent, "end_col_offset": len(source.encode())}
-        statement = ast.Raise(ast.Name(_Here.__name__, ast.Load(), **at), None, **at)
-        code = compile(ast.Module([statement], []), file, "exec")
-        code = code.replace(co_firstlineno=first, co_name=name, co_qualname=name)
-        try:
-            exec(code, {_Here.__name__: _Here, "__name__": "?"})
-        except _Here as here:
-            entry = here.__traceback__.tb_next if here.__traceback__ is not None else None
-            assert entry is not None
-            entry.tb_next = traceback
-            traceback = entry
-    return traceback
-
-
-class _Here(Exception):
-    """Raised by the line that stands for a frame."""
-
-
-def _first_line(file: str, line: int, name: str) -> int:
-    """Return the line at which the function of a frame begins: renderers look for its text from there on."""
-    if name.startswith("<"):
-        return 1
-    begins = re.compile(rf"\s*(async\s+)?(def|class)\s+{re.escape(name)}\b")
-    return next((number for number in range(line, 0, -1) if begins.match(linecache.getline(file, number))), line)
 
 
 def as_text(frames: Sequence[Frame], numbers: Mapping[str, int]) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def reduce_array(array: Any, pickler: NamespacePickler) -> Any:
     if type(array) is not ndarray:
         return _reduce_subclass(array)
     aliases = pickler.arrays
-    base = array.base
+    base = base_of(array)
     if type(base) is ndarray and _travels_with(array, base, aliases):
         offset = _address(array) - _address(base)
         return make_view, (base, offset, array.shape, array.strides, array.dtype, array.flags.writeable)
@@ -72,6 +72,12 @@ def reduce_array(array: Any, pickler: NamespacePickler) -> Any:
         reduced = array.__reduce__()  # this way the copy owns its memory, and can be resized
         return reduced if array.flags.writeable else (make_read_only, reduced)
     return make_array, (*_memory(array), array.flags.writeable)
+
+
+def base_of(array: Any) -> Any:
+    """Return what an array shows; one made by ``as_strided`` stands upon a stand-in for that."""
+    base = array.base
+    return base.base if type(base).__name__ == "DummyArray" and hasattr(base, "base") else base
 
 
 def _memory(array: Any) -> tuple[Any, ...]:
@@ -287,7 +293,7 @@ def _layout(obj: Any) -> tuple[Any, ...]:
 def _content(obj: Any, sight: Sight) -> Any:
     """Return what to compare an array's content with later; None where its base is compared instead."""
     numpy = sys.modules["numpy"]
-    if type(obj.base) is numpy.ndarray and sight.shared(obj.base):
+    if type(base := base_of(obj)) is numpy.ndarray and sight.shared(base):
         return None
     plain = _plain(obj)
     if plain.dtype == object:

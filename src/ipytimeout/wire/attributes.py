@@ -16,6 +16,8 @@ from typing import Any
 from ipytimeout.wire import classes
 from ipytimeout.wire.containers import look_at_dicts, same_dict
 from ipytimeout.wire.facets import MISSING, Facet, Sight, SingleFacet, Swap
+from ipytimeout.wire.libraries import users_modules
+from ipytimeout.wire.modules import data_of
 from ipytimeout.wire.notes import Notes, OneClass, Rows, Seen
 from ipytimeout.wire.reducers import exception_members, has_usual_access
 from ipytimeout.wire.states import own_state, state_swap
@@ -288,13 +290,16 @@ class ClassBody(SingleFacet):
     code = "class"
 
     def snapshot(self, obj: Any, sight: Sight) -> Any:
-        return (classes.class_attributes(obj), obj.__bases__) if classes.is_by_value(obj) else None
+        if classes.is_by_value(obj):
+            return classes.class_attributes(obj), obj.__bases__
+        # Of a class in a module of the user's own, its data.
+        return (data_of(obj), obj.__bases__) if obj.__module__ in users_modules() else None
 
     def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
         if before is None:
             return None
         attributes, bases = before
-        now = classes.class_attributes(obj)
+        now = classes.class_attributes(obj) if classes.is_by_value(obj) else data_of(obj)
         changed = {name: value for name, value in now.items() if attributes.get(name, MISSING) is not value}
         deleted = [name for name in attributes if name not in now]
         new_bases = None if obj.__bases__ == bases else obj.__bases__
@@ -342,6 +347,7 @@ class Raised(SingleFacet):
             "__context__": error.__context__,
             # Setting the cause sets this too, so it comes after it.
             "__suppress_context__": error.__suppress_context__,
+            "__traceback__": error.__traceback__,
             **exception_members(error),
         }
 

@@ -29,6 +29,8 @@ def by_reference(obj: Any) -> bool:
     if not isinstance(module_name, str) or module_name == "__main__":
         return module_name == "builtins"
     module = sys.modules.get(module_name)
+    if module is not None and is_made_by_hand(module):
+        return False
     if module is None:
         try:  # a library's class whose module was dropped from sys.modules, or was never there under this name
             __import__(module_name)
@@ -39,6 +41,17 @@ def by_reference(obj: Any) -> bool:
     for part in obj.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is obj
+
+
+def is_made_by_hand(module: Any) -> bool:
+    """Whether a module came from no file, but from code of the notebook: ``types.ModuleType("mine")``."""
+    return (
+        type(module) is types.ModuleType
+        and getattr(module, "__spec__", None) is None
+        and getattr(module, "__file__", None) is None
+        and module.__name__ != "__main__"
+        and "." not in module.__name__
+    )
 
 
 def is_by_value(cls: type) -> bool:

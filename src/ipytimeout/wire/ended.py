@@ -37,7 +37,11 @@ class Refused(Exception):
 
 def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
     """A file of the disk is opened again at the same place; any other only when it is closed."""
+    if f"{type(file).__module__}.{type(file).__qualname__}" in _PACKED and file.closed:
+        return make_closed_file, (type(file),), plain_attributes(file)
     raw = getattr(getattr(file, "buffer", file), "raw", file)
+    if type(file) is io.TextIOWrapper and file.closed and type(raw) is not io.FileIO:
+        return make_closed_text, (getattr(file, "name", None), file.encoding, file.errors)
     if type(file) not in FILES or type(raw) is not io.FileIO:
         raise Refused("an open file cannot leave its process")
     text = {"encoding": file.encoding, "errors": file.errors} if isinstance(file, io.TextIOWrapper) else None
@@ -54,6 +58,34 @@ def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
     if not stat.S_ISREG(here.st_mode) or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
         raise Refused("an open file cannot leave its process")
     return make_file, (mode, text, buffered, path), (raw.name, place), None, None, set_file
+
+
+#: Files in other files.
+_PACKED = ("gzip.GzipFile", "bz2.BZ2File", "lzma.LZMAFile")
+
+
+def make_closed_file(cls: Any) -> Any:
+    """Make a file of one of these classes that is closed, from nothing: its attributes tell all of it."""
+    file: Any = cls.__new__(cls)
+    vars(file).update(fileobj=None, _fp=None, myfileobj=None)
+    return file
+
+
+def plain_attributes(obj: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(obj).items() if value is None or type(value) in (int, bool, str)}
+
+
+class _Named(io.BytesIO):
+    name: Any = None
+
+
+def make_closed_text(name: Any, encoding: str, errors: str) -> Any:
+    """Make a closed file of text that is in no file of the disk, but in a packed one, say."""
+    buffer = _Named()
+    buffer.name = name
+    file = io.TextIOWrapper(buffer, encoding, errors)
+    file.close()
+    return file
 
 
 def make_file(mode: str, text: dict[str, Any] | None, buffered: bool, path: str = os.devnull) -> Any:
@@ -208,7 +240,7 @@ def reduce_executor(executor: Any, pickler: NamespacePickler) -> Any:
         attributes.get("_shutdown") or attributes.get("_shutdown_thread")
     ):
         raise Refused("an executor cannot leave its process")
-    plain = {name: value for name, value in attributes.items() if value is None or type(value) in (int, bool, str)}
+    plain = plain_attributes(executor)
     return make_shut_executor, (type(executor), plain)
 
 

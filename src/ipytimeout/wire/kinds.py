@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import collections
+import contextvars
 import copyreg
 import datetime as dt
 import decimal
@@ -26,11 +27,12 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from ipytimeout.wire import attributes, containers, ended, frames, pictures, states
+from ipytimeout.wire import attributes, caches, containers, contexts, ended, frames, modules, pictures, small, states
 from ipytimeout.wire.arrays import Memory
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.reducers import changes_pickling
 from ipytimeout.wire.tensors import Values
+from ipytimeout.wire.widgets import Traits
 
 #: Types whose instances never change, and refer to nothing that does.
 SCALARS: frozenset[type] = frozenset(
@@ -44,7 +46,8 @@ _IMMUTABLE: tuple[type, ...] = (
     types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType,
     types.MemberDescriptorType, types.GetSetDescriptorType, types.MappingProxyType, types.GenericAlias,
     types.UnionType, type({}.keys()), type({}.values()), type({}.items()), weakref.ref, re.Pattern, re.Match,
-    type(threading.RLock()), zip, map, filter, functools.cached_property,
+    weakref.ProxyType, weakref.CallableProxyType,
+    type(threading.RLock()), zip, map, filter, functools.cached_property, types.TracebackType,
 )  # fmt: skip
 
 #: The same, for subclasses too.
@@ -52,9 +55,14 @@ _IMMUTABLE_BASES: tuple[type, ...] = (
     dt.date, dt.time, dt.timedelta, dt.tzinfo, decimal.Decimal, fractions.Fraction, pathlib.PurePath, uuid.UUID,
 )  # fmt: skip
 #: What belongs to a process and travels by its name: changed there, it is not changed here.
-_OF_THE_PROCESS: tuple[type, ...] = (types.ModuleType, logging.Logger, logging.Handler, logging.Manager)
+_OF_THE_PROCESS: tuple[type, ...] = (logging.Logger, logging.Manager)
+#: Nor do these; an event loop is each process's own.
 _IMMUTABLE_NAMES = frozenset(
-    ("numpy.dtype", "numpy.generic", "pandas.core.dtypes.base.ExtensionDtype", "pandas.api.extensions.ExtensionDtype")
+    (
+        *("asyncio.events.AbstractEventLoop", "_asyncio.Future", "asyncio.futures.Future"),
+        *("_csv.writer", "_csv.reader", "numpy.ufunc", "numpy.dtype", "numpy.generic"),
+        *("pandas.core.dtypes.base.ExtensionDtype", "pandas.api.extensions.ExtensionDtype"),
+    )
 )
 
 _KIND = attributes.Kind()
@@ -74,6 +82,7 @@ _ITERATORS: tuple[Any, ...] = (
 
 _EXACT: dict[type, tuple[Facet, ...]] = {
     types.CellType: (attributes.Contents(),),
+    types.ModuleType: (modules.Body(),),
     types.FunctionType: (
         attributes.Parts(
             "function",
@@ -82,7 +91,9 @@ _EXACT: dict[type, tuple[Facet, ...]] = {
         ),
         _ATTRIBUTES,
     ),
-    functools._lru_cache_wrapper: (_ATTRIBUTES,),
+    functools._lru_cache_wrapper: (_ATTRIBUTES, caches.Remembered()),
+    contextvars.ContextVar: (contexts.Value(),),
+    threading.local: (states.OwnState("thread's own", small.values_of_local, small.put_local),),
     types.GeneratorType: (ended.Begun(),),
     type(threading.Lock()): (states.OwnState("lock", lambda lock: lock.locked(), states.put_lock),),
     **dict.fromkeys(map(type, _ITERATORS), (_POSITION,)),
@@ -124,6 +135,7 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),
+    "ipywidgets.widgets.widget.Widget": (Traits(),),
     "PIL.Image.Image": (states.OwnState("picture", pictures.state_of, pictures.put_state),),
 }
 

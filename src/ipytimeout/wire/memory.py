@@ -76,6 +76,13 @@ def share(buffers: Sequence[Buffer]) -> tuple[list[Buffer], list[Filling]]:
     return cast("list[Buffer]", stand_in), list(fillings.values())
 
 
+def new_shared_memory(size: int) -> tuple[int, mmap.mmap]:
+    """Make memory that another process can see: a descriptor for that one, and its mapping here."""
+    descriptor = os.memfd_create("ipytimeout", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, size)
+    return descriptor, mmap.mmap(descriptor, size)
+
+
 def map_private(attached: Attached) -> memoryview:
     """Map a buffer copy-on-write, and close its descriptor. Raise ``ValueError`` where it is not what it says.
 

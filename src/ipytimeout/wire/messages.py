@@ -123,6 +123,10 @@ class Execute:
     buffers: Sequence[Buffer] = ()
     #: How long the code may run, in seconds, as the child knows it at first.
     timeout: float = inf
+    #: The id of the front end's request, under which outputs appear; "" where there is none.
+    request: str = ""
+    #: The cells so far, as they were written, where the code asks for ``In``.
+    inputs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class Call:
     #: As in ``Execute``; of what is committed.
     keep: list[str] | None = None
     partial: bool = False
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,59 @@ class InputReply:
     error: str = ""
 
 
+# ---------------------------------------------------------------- comms, between child and front end
+
+
+@dataclass(frozen=True, slots=True)
+class CommOpen:
+    """The code opens a comm: a widget, mostly. As Jupyter's message of this name."""
+
+    comm_id: str
+    target_name: str
+    target_module: str | None
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommMsg:
+    """A message on a comm, in either direction."""
+
+    comm_id: str
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    #: The id of the front end's message that this is, or to which it is said; "" when the code says it by itself.
+    request: str
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommClose:
+    """The code closes a comm."""
+
+    comm_id: str
+    data: dict[str, Json]
+    metadata: dict[str, Json]
+    #: The id of the front end's message to which it is done; "" when the code does it by itself.
+    request: str = ""
+    buffers: Sequence[Buffer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommTaken:
+    """The child has a widget of the notebook, and speaks on its comm too from now on."""
+
+    comm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommHandled:
+    """The callbacks for a message of the front end have run."""
+
+    request: str
+
+
 # ---------------------------------------------------------------- child → host
 
 
@@ -184,6 +242,15 @@ class Running:
 class Stream:
     name: str
     text: str
+    #: Of the last piece of text in it, as ``wire.recording`` numbers them.
+    number: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """``buffers``: memory in which the child keeps text until it is sent (``wire.recording``)."""
+
+    buffers: Sequence[Buffer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,8 +541,14 @@ Message: TypeAlias = (
     | Resend
     | Clock
     | InputReply
+    | CommOpen
+    | CommMsg
+    | CommClose
+    | CommTaken
+    | CommHandled
     | Running
     | Stream
+    | Recording
     | DisplayData
     | ClearOutput
     | ExecuteResult

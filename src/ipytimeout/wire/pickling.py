@@ -11,6 +11,7 @@ notebook's namespace first. That is how functions find the receiver's live globa
 from __future__ import annotations
 
 import gc
+import io
 import itertools
 import pickle
 import sys
@@ -18,10 +19,12 @@ import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ipytimeout.wire import frames
+from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.modules import MODULES, Place, adopt, places_in, put
 from ipytimeout.wire.reducers import OfALibrary
 from ipytimeout.wire.streams import (
     FAULTS,
@@ -79,22 +82,32 @@ class Loaded:
     values: dict[str, object]
     extra: dict[str, object]
     table: ObjectTable
+    #: Modules of the user's own that the other process has.
+    modules: frozenset[str] = frozenset()
 
 
-def dump_namespace(namespace: dict[str, object], names: Collection[str], extra: Mapping[str, object] = {}) -> Dump:
+def dump_namespace(
+    namespace: dict[str, object],
+    names: Collection[str],
+    extra: Mapping[str, object] = {},
+    modules: Collection[str] = (),
+) -> Dump:
     """Pickle these names of the namespace, and ``extra`` beside them, for ``load_namespace``.
 
     Args:
         namespace: Becomes the receiver's own namespace wherever a function or a value refers to it.
         names: Names of the namespace. One that cannot be pickled is left out and named in ``Dump.refused``.
         extra: What travels along under pseudo-names, sharing objects with the names.
+        modules: Modules of the user's own, whose data goes along.
 
     Raises:
         pickle.PicklingError: The call cannot be pickled; the text says why. Any other ``extra`` is refused like a name.
     """
-    seeds = seeds_of(namespace)
+    own = seeds_of(namespace)
+    placed = _placed(namespace, modules, own) if modules else []
+    seeds = [*own, *(value for _, value, _ in placed)]
     values = sorted(((name, namespace[name]) for name in names if name in namespace), key=needed_first)
-    parts = [*values, *extra.items()]
+    parts = [(MODULES, (list(users_modules()), [state for _, _, state in placed])), *values, *extra.items()]
     stream = dump_parts(parts, lambda file, take: SeededPickler(file, namespace, take, seeds))
     if CALL in stream.failed:
         raise pickle.PicklingError(plain_reason(stream.failed[CALL])) from stream.failed[CALL]
@@ -102,19 +115,29 @@ def dump_namespace(namespace: dict[str, object], names: Collection[str], extra: 
     sent = [name for name, _ in parts if name not in refused]
     pickler = stream.pickler
     private: list[int] = []
+    places = [place for place, _, _ in placed]
+    count = len(seeds)
     if pickler.copies_state:
         # Neither the parts nor the pickler may hold an object now: who else holds it tells what is private.
-        del values, parts
+        del values, parts, placed, seeds
         with collector_paused():
             objects = _objects_of(pickler)
             pickler.clear_memo()
             pickler.module_globals.clear()
-            private = [i for i in _private(objects) if i >= len(seeds)]
-        table = ObjectTable(lambda: objects, len(seeds), private)
+            private = [i for i in _private(objects) if i >= count]
+        table = ObjectTable(lambda: objects, len(own), private)
     else:
-        table = ObjectTable(lambda: _objects_of(pickler), len(seeds))
-    head = pickle.dumps((sent, [name for name in extra if name not in refused], private), PROTOCOL)
+        table = ObjectTable(lambda: _objects_of(pickler), len(own))
+    head = pickle.dumps((sent, [name for name in extra if name not in refused], private, places), PROTOCOL)
     return Dump([stream.pickle, head, *stream.buffers], table, refused)
+
+
+def _placed(
+    namespace: dict[str, object], modules: Collection[str], seeds: Sequence[object]
+) -> list[tuple[Place, Any, Any]]:
+    known = set(map(id, seeds))
+    can_pickle = NamespacePickler(io.BytesIO(), namespace).can_pickle
+    return [each for each in places_in(sorted(modules), can_pickle) if id(each[1]) not in known]
 
 
 def _objects_of(pickler: NamespacePickler) -> list[object]:
@@ -176,15 +199,23 @@ def load_namespace(buffers: Sequence[Buffer], namespace: dict[str, object]) -> L
         CannotRebuild: A name cannot be unpickled here, a module that cannot be imported for one.
     """
     seeds = seeds_of(namespace)
-    sent, extra, private = pickle.loads(buffers[1])
-    reader = Reader(buffers[0], buffers[2:], seeds)
+    sent, extra, private, places = pickle.loads(buffers[1])
     with collector_paused(), warnings_held(), staged(namespace) as stage:
+        adopted = list(map(adopt, places))
+        reader = Reader(buffers[0], buffers[2:], [*seeds, *adopted])
         values: dict[str, object] = {}
+        modules: frozenset[str] = frozenset()
         for name in sent:
-            values[name] = reader.read(name)
-            stage(name, values[name])
+            value: Any = reader.read(name)
+            if name == MODULES:
+                modules = frozenset(value[0])
+                for obj, state in zip(adopted, value[1], strict=True):
+                    put(obj, state)
+            else:
+                values[name] = value
+                stage(name, value)
     extras = {name: values.pop(name) for name in extra}
-    return Loaded(values, extras, ObjectTable(reader.objects, len(seeds), private))
+    return Loaded(values, extras, ObjectTable(reader.objects, len(seeds), private), modules)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import contextvars
 import copyreg
 import functools
 import gc
@@ -21,12 +22,25 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, classes, ended, frames, pictures, symbols, tensors
+from ipytimeout.wire import (
+    arrays,
+    caches,
+    classes,
+    contexts,
+    ended,
+    frames,
+    pictures,
+    small,
+    symbols,
+    tensors,
+    tracebacks,
+    widgets,
+)
 from ipytimeout.wire.ended import Refused
 
 if TYPE_CHECKING:
@@ -118,6 +132,9 @@ _POINTER = object.__basicsize__ // 2
 def attributes_reducer(cls: type) -> Reducer:
     """Return the reducer for a class that has only attributes: what pickle finds out anew for each instance."""
     new, args = copyreg.__newobj__, (cls,)  # type: ignore[attr-defined]
+    if hasattr(cls, "__getattr__"):
+        # pickle would ask the empty object for a __setstate__, and one that asks its attributes in turn never ends.
+        return lambda obj, pickler: (new, args, obj.__dict__ or None, None, None, _set_shared_dict)
     getrefcount, own_dict = sys.getrefcount, _OWN_DICT_BY_NAME
 
     def reduce(obj: Any, pickler: NamespacePickler) -> Reduced:
@@ -132,7 +149,7 @@ def attributes_reducer(cls: type) -> Reducer:
 def _set_shared_dict(obj: Any, state: Any) -> None:
     attributes, slots = state if isinstance(state, tuple) else (state, None)
     if attributes is not None:
-        obj.__dict__ = attributes
+        object.__setattr__(obj, "__dict__", attributes)  # past a ``__setattr__`` that needs what is not there yet
     for name, value in (slots or {}).items():
         object.__setattr__(obj, name, value)
 
@@ -159,8 +176,9 @@ _OWN_DICT_BY_NAME = _own_dict_by_name()
 class ModuleGlobals:
     """Stands for the globals of an importable module in the stream."""
 
-    def __init__(self, name: str, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, namespace: Mapping[str, Any], by_hand: types.ModuleType | None = None) -> None:
         self.name = name
+        self.by_hand = by_hand
         #: What rewrote the module's code has put there, as pytest does for ``assert``: no source can have such names.
         self.hidden = {
             key: value
@@ -169,7 +187,7 @@ class ModuleGlobals:
         }
 
     def __reduce__(self) -> Reduced:
-        return module_globals, (self.name, self.hidden)
+        return (module_globals, (self.name, self.hidden)) if self.by_hand is None else (vars, (self.by_hand,))
 
 
 def module_globals(name: str, hidden: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,10 +200,18 @@ def module_globals(name: str, hidden: Mapping[str, Any]) -> dict[str, Any]:
 def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Reduced:
     if classes.by_reference(func):
         return NotImplemented
-    module = sys.modules.get(func.__globals__.get("__name__") or "")
     namespace: Any = func.__globals__
-    if namespace is not pickler.namespace and module is not None and vars(module) is namespace:
-        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__, vars(module)))
+    module = sys.modules.get(namespace.get("__name__") or "")
+    if namespace is not pickler.namespace and (module is None or vars(module) is not namespace):
+        module = _made_by_hand(namespace)
+    if namespace is pickler.namespace or module is None or vars(module) is not namespace:
+        namespace = _globals_of(func, pickler)
+    elif classes.is_made_by_hand(module):
+        key = f"{module.__name__} {id(module)}"
+        namespace = pickler.module_globals.setdefault(key, ModuleGlobals(module.__name__, {}, module))
+    else:
+        name = module.__name__
+        namespace = pickler.module_globals.setdefault(name, ModuleGlobals(name, vars(module)))
     state = {
         "__qualname__": func.__qualname__,
         "__module__": func.__module__,
@@ -198,6 +224,34 @@ def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Redu
     }
     args = (func.__code__, namespace, func.__name__, func.__closure__)
     return make_function, args, state, None, None, set_function_state
+
+
+def _made_by_hand(namespace: dict[str, Any]) -> types.ModuleType | None:
+    """Return the module that these are the globals of, where only the notebook has it."""
+    if not ("__loader__" in namespace and "__spec__" in namespace and namespace["__spec__"] is None):
+        return None
+    holders = (each for each in gc.get_referrers(namespace) if type(each) is types.ModuleType)
+    return next((each for each in holders if vars(each) is namespace), None)
+
+
+def _globals_of(func: types.FunctionType, pickler: NamespacePickler) -> dict[str, Any]:
+    """Return the globals that belong to no module. Of those of a library, as ``lambdify`` makes them, what is used."""
+    namespace = func.__globals__
+    if namespace is pickler.namespace or len(namespace) < _MANY_GLOBALS:
+        return namespace
+    used = {name for code in _codes(func.__code__) for name in code.co_names} | {"__name__"}
+    return {name: namespace[name] for name in used & namespace.keys()}
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _codes(const)
+
+
+#: A namespace of so many names was made by a library.
+_MANY_GLOBALS = 300
 
 
 def make_function(
@@ -258,7 +312,7 @@ def exception_members(error: BaseException) -> dict[str, object]:
 
 
 def reduce_exception(error: BaseException, pickler: NamespacePickler) -> Reduced:
-    chain = (error.__cause__, error.__context__, error.__suppress_context__)
+    chain = (error.__cause__, error.__context__, error.__suppress_context__, error.__traceback__)
     cls = type(error)
     if _is_native(cls, "__reduce__") and _is_native(cls, "__reduce_ex__"):
         # Arguments may lead back to the exception; only a group must have its own from the start.
@@ -279,8 +333,8 @@ def make_exception(cls: type[BaseException], args: tuple[Any, ...]) -> BaseExcep
     return cls.__new__(cls, *args)
 
 
-def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool]]) -> None:
-    attributes, members, args, (cause, context, suppress) = state
+def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool, Any]]) -> None:
+    attributes, members, args, (cause, context, suppress, traceback) = state
     if args is not None:
         error.args = args
         base = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
@@ -296,6 +350,12 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
                 setattr(error, name, value)
     error.__cause__, error.__context__ = cause, context
     error.__suppress_context__ = suppress
+    error.__traceback__ = traceback
+
+
+def reduce_traceback(traceback: types.TracebackType, pickler: NamespacePickler) -> Reduced:
+    """What it shows: its frames stay where they are."""
+    return tracebacks.traceback_of, (tracebacks.frames_of(traceback), tracebacks.last_lines(traceback))
 
 
 # ---------------------------------------------------------------- modules
@@ -304,15 +364,29 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
 def reduce_module(module: types.ModuleType, pickler: NamespacePickler) -> Reduced:
     if sys.modules.get(module.__name__) is module and getattr(module, "__spec__", None) is not None:
         return import_quietly, (module.__name__,)
-    return NotImplemented
+    if not classes.is_made_by_hand(module):
+        return NotImplemented
+    state = {name: value for name, value in vars(module).items() if name != "__builtins__"}
+    return types.ModuleType, (module.__name__,), state, None, None, _set_module
+
+
+def _set_module(module: types.ModuleType, state: dict[str, Any]) -> None:
+    vars(module).update(state)
 
 
 def import_quietly(name: str) -> types.ModuleType:
     """Import a module that another process has imported, and what it printed was shown."""
     if name not in sys.modules:
-        with contextlib.redirect_stdout(Muted(sys.stdout)), contextlib.redirect_stderr(Muted(sys.stderr)):
+        with quietly():
             importlib.import_module(name)
     return sys.modules[name]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Drop what this thread prints."""
+    with contextlib.redirect_stdout(Muted(sys.stdout)), contextlib.redirect_stderr(Muted(sys.stderr)):
+        yield
 
 
 class OfALibrary:
@@ -385,32 +459,6 @@ class Muted:
 # ---------------------------------------------------------------- small things of the standard library
 
 
-def reduce_lru_cache(cached: Any, pickler: NamespacePickler) -> Reduced:
-    if _is_importable(cached):
-        return cached.__qualname__
-    parameters = cached.cache_parameters()
-    return make_lru_cache, (cached.__wrapped__, parameters), dict(cached.__dict__), None, None, _set_attributes
-
-
-def _is_importable(obj: Any) -> bool:
-    """Whether a module that is no notebook has this very object under its name."""
-    module = getattr(obj, "__module__", None)
-    if module in (None, "__main__"):
-        return False
-    found: Any = sys.modules.get(module)
-    for name in obj.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is obj
-
-
-def make_lru_cache(function: Callable[..., object], parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
-
-
-def _set_attributes(obj: Any, attributes: dict[str, object]) -> None:
-    vars(obj).update(attributes)
-
-
 def reduce_weakref(ref: weakref.ref[Any], pickler: NamespacePickler) -> Reduced:
     target = ref()
     if target is None:
@@ -424,6 +472,20 @@ class _Gone:
 
 def dead_reference() -> weakref.ref[Any]:
     return weakref.ref(_Gone())
+
+
+def reduce_weak_proxy(proxy: Any, pickler: NamespacePickler) -> Reduced:
+    """To an object that travels by itself, and has begun to; else to nothing: a proxy alone keeps nothing alive."""
+    try:
+        target = proxy.__repr__.__self__
+    except (ReferenceError, AttributeError):
+        return dead_proxy, ()
+    known = pickler.persistent_id(target) is not None or id(target) in pickler.memo.copy()
+    return (weakref.proxy, (target,)) if known else (dead_proxy, ())
+
+
+def dead_proxy() -> Any:
+    return weakref.proxy(_Gone())
 
 
 def reduce_weak_dict(obj: Any, pickler: NamespacePickler) -> Reduced:
@@ -477,8 +539,13 @@ _BY_TYPE.update(
         types.FunctionType: reduce_function,
         types.CellType: reduce_cell,
         types.ModuleType: reduce_module,
-        functools._lru_cache_wrapper: reduce_lru_cache,
+        functools._lru_cache_wrapper: caches.reduce_lru_cache,
+        contextvars.ContextVar: contexts.reduce_variable,
+        contextvars.Token: refuse("a token of a context"),
+        threading.local: small.reduce_local,
         weakref.ref: reduce_weakref,
+        weakref.ProxyType: reduce_weak_proxy,
+        weakref.CallableProxyType: reduce_weak_proxy,
         types.MappingProxyType: reduce_proxy,
         **{
             type(getattr(kind(), name)()): reduce_view
@@ -495,7 +562,7 @@ _BY_TYPE.update(
         types.CoroutineType: ended.reduce_coroutine,
         types.AsyncGeneratorType: refuse("an asynchronous generator"),
         types.FrameType: refuse("a frame"),
-        types.TracebackType: refuse("a traceback"),
+        types.TracebackType: reduce_traceback,
     }
 )
 
@@ -509,7 +576,10 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
+    "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
+    "sympy.polys.domains.domain.Domain": symbols.reduce_domain,
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,
@@ -519,6 +589,16 @@ _BY_NAME: dict[str, Reducer] = {
     "concurrent.futures._base.Future": ended.reduce_future,
     "_io._IOBase": ended.reduce_file,
     "_socket.socket": refuse("a socket"),
+    "_asyncio.Future": contexts.reduce_future,
+    "asyncio.futures.Future": contexts.reduce_future,
+    "asyncio.events.AbstractEventLoop": contexts.reduce_loop,
+    "numpy.ufunc": small.reduce_ufunc,
+    "_csv.writer": small.reduce_writer,
+    "_csv.reader": small.reduce_reader,
+    **dict.fromkeys(
+        ("_hashlib.HASH", "_hashlib.HMAC", "_blake2.blake2b", "_blake2.blake2s"), refuse("a hash that was begun")
+    ),
+    "_sre.SRE_Scanner": refuse("an iterator of matches"),
     "sqlite3.Connection": refuse("a database connection"),
     "sqlite3.Cursor": refuse("a database cursor"),
 }

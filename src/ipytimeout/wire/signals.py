@@ -20,12 +20,16 @@ STACK_SIGNAL: int
 #: gives the interpreter no chance, or is killed next: faulthandler reads frames in the middle of their making, and may
 #: crash (one in 2,000 where threads begin and end, one in 25 in a destructor of CPython 3.13.0).
 HARD_STACK_SIGNAL: int
+#: Tells the child's main thread that a front end has sent something to a widget. The child sends it to itself.
+COMM_SIGNAL: int
 
 if hasattr(signal, "SIGRTMAX"):
     DEADLINE_SIGNAL = int(signal.SIGRTMAX) - 5
     STACK_SIGNAL = int(signal.SIGRTMAX) - 6
     HARD_STACK_SIGNAL = int(signal.SIGRTMAX) - 4
+    COMM_SIGNAL = int(signal.SIGRTMAX) - 7
 else:
     DEADLINE_SIGNAL = int(signal.SIGUSR2)
     STACK_SIGNAL = int(signal.SIGUSR1)
     HARD_STACK_SIGNAL = int(signal.SIGURG)  # which is ignored where nobody wants it
+    COMM_SIGNAL = int(signal.SIGIO)

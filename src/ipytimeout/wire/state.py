@@ -41,7 +41,10 @@ def apply_state(state: ProcessState, now: ProcessState | None = None) -> None:
     _apply_generators(state.generators, now.generators)
     if state.backend and state.backend != now.backend:
         with suppress(Exception):  # one that needs what this process has not: its figures stay as they were
-            importlib.import_module("matplotlib").use(state.backend)
+            matplotlib = importlib.import_module("matplotlib")
+            fallback = dict.get(matplotlib.rcParams, "backend_fallback")
+            matplotlib.use(state.backend)
+            dict.update(matplotlib.rcParams, backend_fallback=fallback)  # which is set by itself
 
 
 def _read_backend() -> str:

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, ended, reducers
+from ipytimeout.wire import arrays, ended, modules, reducers
 from ipytimeout.wire.facets import fingerprint
 from ipytimeout.wire.messages import Buffer
 
@@ -32,6 +32,10 @@ OUT_OF_BAND: Final = 64 * 1024
 PROTOCOL: Final = 5
 #: "Take the next buffer, note it in the memo, forget it": how an unpickler's memo is filled at the speed of C.
 _REMEMBER: Final = b"\x97\x940"
+
+
+#: How the stream names what the receiver has.
+Number: TypeAlias = "int | tuple[int] | modules.Place"
 
 
 class CannotRebuild(Exception):
@@ -69,6 +73,17 @@ class NamespacePickler(cloudpickle.Pickler):  # type: ignore[misc]
             reduce = self._reducers[type(obj)] = reducers.find_reducer(type(obj))
         return NotImplemented if reduce is None else reduce(obj, self)
 
+    def can_pickle(self, obj: object) -> bool:
+        """Tell whether this could be pickled by itself: where it could be left out, and the rest could not."""
+        from ipytimeout.wire.table import seeds_of
+
+        seeds = seeds_of(self.namespace)
+        try:
+            SeededPickler(io.BytesIO(), self.namespace, lambda buffer: False, seeds).dump(obj)
+        except FAULTS:
+            return False
+        return True
+
     @property
     def copies_state(self) -> bool:
         """Whether a class was seen whose state may be another object than what its instances hold."""
@@ -93,7 +108,7 @@ class NumberedPickler(NamespacePickler):
     """On the way back: what the host has is a number.
 
     A persistent id and not an entry of the memo, since a memo of a million entries costs a second to fill. An object
-    whose ``__dict__`` is meant is its number in a tuple.
+    whose ``__dict__`` is meant is its number in a tuple; what is in a module of the user's own is its place in there.
     """
 
     def __init__(
@@ -101,13 +116,13 @@ class NumberedPickler(NamespacePickler):
         file: io.BytesIO,
         namespace: dict[str, object],
         buffer_callback: Callable[[pickle.PickleBuffer], bool],
-        numbers: Mapping[int, int | tuple[int]],
+        numbers: Mapping[int, Number],
     ) -> None:
         super().__init__(file, namespace, buffer_callback)
         self._number_of = numbers.get
         self.arrays.known = numbers
 
-    def persistent_id(self, obj: object) -> int | tuple[int] | None:
+    def persistent_id(self, obj: object) -> Number | None:
         return self._number_of(id(obj))
 
 
@@ -255,8 +270,15 @@ class Reader(pickle.Unpickler):
             reducers.import_quietly(module)
         return super().find_class(module, name)
 
-    def persistent_load(self, number: int | tuple[int]) -> Any:
-        return self._known[number] if isinstance(number, int) else vars(self._known[number[0]])
+    def persistent_load(self, number: Number) -> Any:
+        if isinstance(number, int):
+            return self._known[number]
+        if len(number) == 1:
+            return vars(self._known[number[0]])
+        found = modules.adopt(number)
+        if type(found) is modules.Absent:
+            raise ModuleNotFoundError(f"the module {number[0]!r} cannot be imported", name=number[0])
+        return found
 
     def read(self, name: str | None) -> Any:
         """Return the next part. ``name`` is who is to blame when it cannot be rebuilt."""
@@ -273,7 +295,7 @@ class Reader(pickle.Unpickler):
 class Looker(NumberedPickler):
     """Pickles only to compare: what the table has is a number, however it changes; all else is gone through."""
 
-    def __init__(self, namespace: dict[str, object], numbers: Mapping[int, int | tuple[int]]) -> None:
+    def __init__(self, namespace: dict[str, object], numbers: Mapping[int, Number]) -> None:
         self._file = io.BytesIO()
         self._digests: list[object] = []
         super().__init__(self._file, namespace, self._digest, numbers)

@@ -20,7 +20,8 @@ from typing import TypeAlias, cast
 
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, Filling, map_private, share
-from ipytimeout.wire.messages import Call, Execute, Message, Stream
+from ipytimeout.wire.messages import Buffer, Call, Execute, Message, Recording, Stream
+from ipytimeout.wire.recording import recorded
 
 _READ = 1 << 20
 _WRITE = 1 << 20
@@ -44,6 +45,9 @@ class Child:
         for descriptor in (channel.fileno(), control.fileno(), stdout, stderr):
             os.set_blocking(descriptor, False)
         self._control_decoder = Decoder()
+        #: Where the child keeps text until it is sent, and the number of the last text that came.
+        self._recording: Buffer = b""
+        self._number = 0
         #: Bytes to send; before them, memory to fill; with the first of a message, its descriptors.
         self._outgoing: deque[memoryview | Filling | _WithDescriptors] = deque()
         self._utf8 = {name: _utf8_decoder() for name in self._pipes.values()}
@@ -88,6 +92,10 @@ class Child:
         """What ``wait`` waits for, as flags of ``poll`` by descriptor: for those who wait for more than a child."""
         return self._flags
 
+    def watch(self, descriptor: int) -> None:
+        """Wait for this one too, until this child is closed: whose it is reads from it."""
+        self._watch(descriptor, select.POLLIN)
+
     def wait(self, timeout: float | None) -> list[int]:
         """Wait until something arrives, can be sent, or ``timeout`` seconds have passed; return what is ready."""
         return [fd for fd, _ in self._poll.poll(None if timeout is None else timeout * 1000)]
@@ -117,6 +125,9 @@ class Child:
         while self._channel.fileno() in self._flags and moved != self.moved:  # not every read completes a message
             moved = self.moved
             yield from self._read_channel()
+        # Its pages are those that the child has written, as long as nobody writes here.
+        yield from recorded(self._recording, self._number)
+        self._recording = b""
 
     def close(self) -> None:
         """Let go of the run: the warden ends whatever is left of it."""
@@ -193,7 +204,13 @@ class Child:
             self._unwatch(self._channel.fileno())
             return
         self.moved += count
-        yield from self._decoder.advance(count, descriptors)
+        for message in self._decoder.advance(count, descriptors):
+            if isinstance(message, Recording):
+                self._recording = message.buffers[0] if message.buffers else b""
+                continue
+            if isinstance(message, Stream):
+                self._number = message.number
+            yield message
 
     def _read_control(self) -> Iterator[Received]:
         try:

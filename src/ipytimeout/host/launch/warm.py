@@ -98,7 +98,10 @@ class WarmLauncher:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
-                    self._ready(settle, after).rehearse(rehearsal())
+                    self._ready(settle, after)
+                    now = rehearsal()
+                    for spare in self._spares:
+                        spare.rehearse(now)
 
     @contextmanager
     def ahead(self, count: int) -> Iterator[None]:
@@ -145,8 +148,9 @@ class WarmLauncher:
             raise
 
     def _fetch(self, settle: Settle) -> Child:
-        spare = self._ready(settle)
+        self._ready(settle)
         assert self.template is not None
+        spare = self._spares[0]
         try:
             self.template.wait_for(spare.child, _AGAIN if self._late else PATIENCE)
         except _TemplateLate:
@@ -177,8 +181,8 @@ class WarmLauncher:
         while self._spares:
             self._spares.popleft().child.close()
 
-    def _ready(self, settle: Settle, after: float = 0.0) -> _Spare:
-        """Return the next spare; what is missing is asked for now, to be forked ``after`` so many seconds."""
+    def _ready(self, settle: Settle, after: float = 0.0) -> None:
+        """Have as many spares as are wanted; one that is missing is forked ``after`` so many seconds."""
         if self.template is not None and not self.template.fits(settle):
             self._let_go()
         template = self.template = self.template or Template(get_warden(), settle)
@@ -187,7 +191,6 @@ class WarmLauncher:
             self._drop_spares()  # they lack what the notebook has imported since
         while len(self._spares) < self._count:
             self._spares.append(_Spare(template.request(after), len(template.sent)))
-        return self._spares[0]
 
 
 class Template:

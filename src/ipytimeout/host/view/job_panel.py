@@ -67,7 +67,8 @@ class _Panel:
 
     def live(self) -> None:
         """Look on until the run is over."""
-        from ipytimeout.host.view.panel import CLICKS, DELAY, INTERVAL, LATER, LATER_INTERVAL, Widgets
+        from ipytimeout.host.view.live import CLICKS
+        from ipytimeout.host.view.panel import DELAY, INTERVAL, LATER, LATER_INTERVAL, Widgets
 
         if self._run.ended.wait(0 if self._caught else DELAY):
             self._slot.put(as_bundle(self._run.line))

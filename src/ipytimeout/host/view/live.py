@@ -14,6 +14,7 @@ from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Relay, Waiter
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.host.view.summary import as_bundle
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
+#: What a click does, by the comm id of its button: of all panels, since the cell that runs lets all of them in.
+CLICKS: dict[str, Callable[[], None]] = {}
+
+
 class SilentView:
     """Shows nothing."""
 
     waiter: Waiter | None = None
     shows_memory = False
+    #: Whether the page replaces what it shows of a run when it is told to.
+    can_replace = False
 
     def __enter__(self) -> Self:
         return self
@@ -40,9 +47,8 @@ class SilentView:
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         return
 
-    def listening(self) -> contextlib.AbstractContextManager[None]:
-        """Let the user's clicks in for a while; entered where SIGINT raises nothing."""
-        return contextlib.nullcontext()
+    def hears(self, comms: Comms | None, *, clicks: bool) -> None:
+        """Learn of the run's widgets, and whether a click reaches this process while the cell blocks it."""
 
     def around(self, relay: Relay) -> Relay:
         """Return the relay to be used, which minds what this view has on the page."""
@@ -135,10 +141,20 @@ def _is_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def using(view: SilentView, waiter: Waiter) -> Iterator[None]:
-    """Have a view wait with ``waiter`` for a while."""
-    view.waiter = waiter
-    try:
+def listening(view: SilentView, kernel: Any, comms: Comms | None = None) -> Iterator[None]:
+    """Let the user's clicks in for a while, and what is said to widgets; entered where SIGINT raises nothing."""
+    pump = None
+    if kernel is not None:
+        from ipytimeout.host.pump import is_shell_thread, pump_for
+
+        pump = pump_for(kernel, CLICKS, comms) if is_shell_thread(kernel) else None
+    view.hears(comms, clicks=pump is not None)
+    if pump is None:
         yield
-    finally:
-        view.waiter = None
+        return
+    with pump:
+        view.waiter = pump
+        try:
+            yield
+        finally:
+            view.waiter = None

@@ -6,7 +6,6 @@ changed and closed in this thread only. What a click does may run in any thread:
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import html
 import linecache
@@ -14,14 +13,14 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import where
-from ipytimeout.host.pump import pump_for
+from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Relay
-from ipytimeout.host.view.live import SilentView, using
+from ipytimeout.host.view.live import CLICKS, SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
 from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
@@ -110,10 +109,6 @@ _STYLE = """<style>
 </style>"""
 
 
-#: What a click does, by the comm id of its button: of all panels, since the cell that runs lets all of them in.
-CLICKS: dict[str, Callable[[], None]] = {}
-
-
 class PanelView(SilentView):
     """A panel in a slot of the cell's output, and at the end a line in its place."""
 
@@ -128,6 +123,7 @@ class PanelView(SilentView):
         self._slot = Slot(self._kernel)
         #: Front ends do not replace what an Output widget has caught: the panel itself must become the line.
         self._caught = is_caught(self._kernel)
+        self.can_replace = not self._caught
         self._state: RunState | None = None
         self._tell: Callable[[Message], None] = lambda message: None
         self._widgets: Widgets | None = None
@@ -142,15 +138,8 @@ class PanelView(SilentView):
     def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
         self._state, self._tell = state, tell_warden
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        pump = pump_for(self._kernel, CLICKS)
-        self._hears = pump is not None
-        if pump is None:
-            yield
-            return
-        with pump, using(self, pump):
-            yield
+    def hears(self, comms: Comms | None, *, clicks: bool) -> None:
+        self._slot.comms, self._hears = comms, clicks
 
     def around(self, relay: Relay) -> Relay:
         return SlotRelay(relay, self._slot, self._shell)

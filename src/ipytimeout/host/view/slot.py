@@ -7,11 +7,13 @@ Every content is one line of the same height, so that nothing moves when one rep
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.wire.messages import (
     ClearOutput,
@@ -39,6 +41,8 @@ class Slot:
         self._content: Bundle = BLANK
         #: Whether it has a place on the page.
         self.shown = False
+        #: Widgets of the run, some of which may take what the cell shows.
+        self.comms: Comms | None = None
 
     def put(self, content: Bundle) -> None:
         """Show this, in place of what was shown."""
@@ -57,7 +61,8 @@ class Slot:
         kernel = self._kernel
         content = {"data": dict(self._content), "metadata": {}, "transient": {"display_id": self._id}}
         ident = f"kernel.{kernel.ident}.display_data".encode()
-        kernel.session.send(kernel.iopub_socket, kind, content, parent=self._cell, ident=ident)
+        with self.comms.beside_outputs() if self.comms is not None else contextlib.nullcontext():
+            kernel.session.send(kernel.iopub_socket, kind, content, parent=self._cell, ident=ident)
 
 
 class SlotRelay:
@@ -70,8 +75,10 @@ class SlotRelay:
         self._clears_next = False
 
     def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
-        # A publisher without a socket is one of %%capture: what it clears is not on the page.
-        if not self._slot.shown or not hasattr(self._shell.display_pub, "pub_socket"):
+        # A publisher without a socket is one of %%capture: what it clears is not on the page. An Output of the code
+        # clears itself.
+        captured = self._slot.comms is not None and self._slot.comms.captured
+        if not self._slot.shown or captured or not hasattr(self._shell.display_pub, "pub_socket"):
             self._relay.show(message)
             return
         match message:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from ipytimeout.host.endings import Kept
@@ -90,6 +90,24 @@ def summary_line(outcome: Outcome, place: str = "", carried: str = "", kept: Kep
 def left_behind_line(left_behind: Mapping[str, str]) -> str:
     """Return the line that names what could not come back, each with its reason."""
     return "… left behind: " + "; ".join(f"{name} ({reason})" for name, reason in left_behind.items())
+
+
+def dead_widgets(count: int) -> dict[str, str]:
+    """Say what became of widgets that could be used while the run lasted."""
+    match count:
+        case 0:
+            return {}
+        case 1:
+            return {"1 widget": "its callbacks have ended with the run"}
+    return {f"{count} widgets": "their callbacks have ended with the run"}
+
+
+def outdated_line(modules: Sequence[str]) -> str:
+    """Return the line that names modules whose text is not what the kernel has imported."""
+    return (
+        f"… changed on disk since the notebook imported it: {', '.join(modules)}; "
+        f"the cell used the new text, the notebook has the old one until importlib.reload({modules[0]})"
+    )
 
 
 def as_bundle(line: str) -> dict[str, str]:

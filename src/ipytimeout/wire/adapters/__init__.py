@@ -127,7 +127,7 @@ def same(one: object, other: object) -> bool:
 
 def title(adapter: str, item: str) -> str:
     """Say to the user which item this is."""
-    return f"{item} of {adapter}"
+    return f"the widget {item.partition(' ')[0]}" if adapter == "widgets" else f"{item} of {adapter}"
 
 
 def found_elsewhere() -> list[str]:
@@ -139,22 +139,30 @@ def found_elsewhere() -> list[str]:
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
-    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, LOGGING, RECURSION, WARNINGS
-    from ipytimeout.wire.adapters.libraries import MATPLOTLIB, NUMPY, PANDAS, TORCH
+    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, WARNINGS
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, PYPLOT, SKLEARN, SYMPY, TORCH
+    from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
+    from ipytimeout.wire.widgets import WIDGETS
 
     adapters: dict[str, Adapter] = {
         "warnings": WARNINGS,
         "the recursion limit": RECURSION,
         "decimal": DECIMAL,
         "locale": LOCALE,
-        "logging": LOGGING,
+        "logging": LEVELS,
+        "the handlers of logging": HANDLERS,
         "numpy": NUMPY,
         "pandas": PANDAS,
+        "the accessors of pandas": ACCESSORS,
+        "pyplot": PYPLOT,
+        "scikit-learn": SKLEARN,
+        "sympy": SYMPY,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
         "IPython": SHELL,
         "inline figures": INLINE,
+        "widgets": WIDGETS,
         "attributes": AssignedAttributes(),
     }
     for point in elsewhere:

@@ -12,16 +12,20 @@ import types
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from ipytimeout.wire.libraries import users_modules
+
 #: Each process has its own, or another part of this package sees to it.
 _NOT_OURS = frozenset(
     f"sys {name}"
     for name in ("stdin", "stdout", "stderr", "displayhook", "excepthook", "modules", "path", "argv", "meta_path")
 )
 _MAIN = "__main__"
+#: Stands for what a cell puts into ``sys.modules`` itself.
+_REGISTRY = "sys.modules"
 
 
 class AssignedAttributes:
-    """Items are named "module attribute", or "module Class attribute"."""
+    """Items are named "module attribute", "module Class attribute", or "sys.modules name"."""
 
     module = "sys"
 
@@ -47,8 +51,9 @@ class AssignedAttributes:
         found: dict[str, Any] = {}
         for item in self._known:
             owner, attribute = _resolved(item)
-            if owner is not None and attribute in vars(owner):
-                found[item] = vars(owner)[attribute]
+            values = _values(owner)
+            if attribute in values:
+                found[item] = values[attribute]
         return found
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
@@ -57,10 +62,15 @@ class AssignedAttributes:
             owner, attribute = _resolved(item)
             if owner is None:
                 raise LookupError("there is no such module or class here")
-            setattr(owner, attribute, value)
+            if owner is sys.modules:
+                sys.modules[attribute] = value
+            else:
+                setattr(owner, attribute, value)
         for item in gone:
             owner, attribute = _resolved(item)
-            if owner is not None and attribute in vars(owner):
+            if owner is sys.modules:
+                sys.modules.pop(attribute, None)
+            elif attribute in _values(owner):
                 delattr(owner, attribute)
 
 
@@ -70,6 +80,9 @@ def _assigned(tree: ast.AST) -> Iterator[tuple[list[str], str]]:
         match node:
             case ast.Attribute(value, attribute, ast.Store() | ast.Del()):
                 path = _path(value)
+            case ast.Subscript(value, ast.Constant(str(attribute)), ast.Store() | ast.Del()):
+                path = _path(value)
+                path = path if path == ["sys", "modules"] else []
             case ast.Call(ast.Name("setattr" | "delattr"), [value, ast.Constant(str(attribute)), *_]):
                 path = _path(value)
             case _:
@@ -88,6 +101,8 @@ def _path(node: ast.AST) -> list[str]:
 
 def _owner(path: list[str], namespace: Mapping[str, Any]) -> str:
     """Return the module, or module and class, at the end of a path; "" when it is something else."""
+    if path == ["sys", "modules"]:
+        return _REGISTRY if namespace.get("sys") is sys else ""
     owner = namespace.get(path[0])
     for name in path[1:]:
         if type(owner) is not types.ModuleType and not isinstance(owner, type):
@@ -101,12 +116,20 @@ def _owner(path: list[str], namespace: Mapping[str, Any]) -> str:
         return ""
     if words[0] == _MAIN or words[0].partition(".")[0] == __name__.partition(".")[0]:
         return ""  # a name of the notebook, or this package: its processes differ
+    if words[0] in users_modules():
+        return ""  # the data of these comes along as a whole
     return " ".join(words) if _resolved(" ".join([*words, "x"]))[0] is owner else ""
+
+
+def _values(owner: Any) -> Mapping[str, Any]:
+    return {} if owner is None else owner if owner is sys.modules else vars(owner)
 
 
 def _resolved(item: str) -> tuple[Any, str]:
     """Return the module or class of an item here, or None, and the attribute."""
     module, *classes, attribute = item.split(" ")
+    if module == _REGISTRY:
+        return sys.modules, attribute
     owner: Any = sys.modules.get(module)
     for name in classes[0].split(".") if classes else ():
         owner = vars(owner).get(name) if owner is not None else None

@@ -1,8 +1,10 @@
-"""Options of libraries: numpy, pandas, matplotlib, torch. See ``adapters``."""
+"""What is set in libraries: numpy, pandas, matplotlib, scikit-learn, sympy, torch. See ``adapters``."""
 
 from __future__ import annotations
 
+import importlib
 import sys
+import types
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,7 +15,7 @@ class _Matplotlib:
 
     module = "matplotlib"
     #: The backend is for ``wire.state``: it is more than an option.
-    _not_ours = frozenset({"backend", "backend_fallback"})
+    _not_ours = frozenset({"backend"})
 
     def read(self) -> dict[str, Any]:
         params = getattr(sys.modules["matplotlib"], "rcParams", {})
@@ -25,6 +27,71 @@ class _Matplotlib:
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         dict.update(sys.modules["matplotlib"].rcParams, items)
+
+
+class _Pyplot:
+    """Figures that stay open from cell to cell, and whether they are drawn after each (``plt.ioff()``)."""
+
+    module = "matplotlib.pyplot"
+
+    def read(self) -> dict[str, Any]:
+        pyplot = sys.modules[self.module]
+        hook = getattr(pyplot, "_REPL_DISPLAYHOOK", None)
+        managers = sys.modules["matplotlib._pylab_helpers"].Gcf.figs
+        found: dict[str, Any] = {f"figure {number}": each.canvas.figure for number, each in managers.items()}
+        if found:
+            found["current"] = next(reversed(managers))
+        return {**found, "hook": hook.name} if hook is not None else found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        pyplot, open_ones = sys.modules[self.module], sys.modules["matplotlib._pylab_helpers"].Gcf
+        for item in gone:
+            if item.startswith("figure "):
+                open_ones.destroy(int(item.removeprefix("figure ")))
+        for item, value in items.items():
+            if item.startswith("figure "):
+                # One that was unpickled has opened itself, under a number of its own.
+                for number in [number for number, each in open_ones.figs.items() if each.canvas.figure is value]:
+                    del open_ones.figs[number]
+                make = pyplot._get_backend_mod().new_figure_manager_given_figure
+                open_ones._set_new_active_manager(make(int(item.removeprefix("figure ")), value))
+            elif item == "hook":
+                pyplot.uninstall_repl_displayhook() if value == "NONE" else pyplot.install_repl_displayhook()
+        if "current" in items and items["current"] in open_ones.figs:
+            open_ones.set_active(open_ones.figs[items["current"]])
+
+
+class _Sympy:
+    """What ``init_printing`` sets: how expressions are shown."""
+
+    module = "sympy.printing.defaults"
+    _shown_by = ("_repr_png_", "_repr_latex_", "_repr_svg_")
+
+    def read(self) -> dict[str, Any]:
+        own = vars(sys.modules[self.module].Printable)
+        found = {name: own[name] for name in self._shown_by if type(own.get(name)) is types.FunctionType}
+        printer: Any = sys.modules.get("sympy.printing.printer")
+        symbols: Any = sys.modules.get("sympy.printing.pretty.pretty_symbology")
+        if hasattr(printer, "Printer"):
+            found["settings"] = dict(printer.Printer._global_settings)
+        if hasattr(symbols, "_use_unicode"):
+            found["unicode"] = symbols._use_unicode
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        printable = sys.modules[self.module].Printable
+        for name, value in items.items():
+            if name == "settings":
+                settings = sys.modules["sympy.printing.printer"].Printer._global_settings
+                settings.clear()
+                settings.update(value)
+            elif name == "unicode":
+                vars(sys.modules["sympy.printing.pretty.pretty_symbology"])["_use_unicode"] = value
+            else:
+                setattr(printable, name, value)
+        for name in gone:
+            if name in self._shown_by:
+                setattr(printable, name, printable._repr_disabled)
 
 
 class _Pandas:
@@ -41,6 +108,37 @@ class _Pandas:
             warnings.simplefilter("ignore")  # that an option is deprecated was said where it was set
             for name, value in items.items():
                 sys.modules["pandas"].set_option(name, value)
+
+
+class _Accessors:
+    """What the notebook has registered on frames: ``@pd.api.extensions.register_dataframe_accessor("geo")``."""
+
+    module = "pandas"
+    _kinds = ("DataFrame", "Series", "Index")
+
+    def read(self) -> dict[str, Any]:
+        pandas = sys.modules["pandas"]
+        found: dict[str, Any] = {}
+        for kind in self._kinds:
+            owner = getattr(pandas, kind, None)
+            for name in getattr(owner, "_accessors", ()):
+                accessor = getattr(vars(owner).get(name), "_accessor", None)
+                if getattr(accessor, "__module__", "") == "__main__":
+                    found[f"{kind}.{name}"] = accessor
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        extensions = sys.modules["pandas"].api.extensions
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it hides an attribute was said where it was registered
+            for item, accessor in items.items():
+                kind, _, name = item.partition(".")
+                getattr(extensions, f"register_{kind.lower()}_accessor")(name)(accessor)
+        for item in gone:
+            kind, _, name = item.partition(".")
+            owner = getattr(sys.modules["pandas"], kind)
+            owner._accessors.discard(name)
+            delattr(owner, name)
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -74,6 +172,35 @@ class _Numpy:
             numpy.seterrcall(items["errcall"])
 
 
+class _Sklearn:
+    """``sklearn.set_config``, and how many diagrams were shown: each has a number of its own on the page."""
+
+    module = "sklearn"
+    _counters = ("_CONTAINER_ID_COUNTER", "_ESTIMATOR_ID_COUNTER")
+    _diagrams = "sklearn.utils._repr_html.estimator"
+
+    def read(self) -> dict[str, Any]:
+        sklearn = sys.modules["sklearn"]
+        if not hasattr(sklearn, "get_config"):
+            return {}
+        found = {f"config {name}": value for name, value in sklearn.get_config().items()}
+        module = sys.modules.get(self._diagrams)
+        for name in self._counters:
+            count = getattr(getattr(module, name, None), "count", None)
+            if count is not None:
+                found[f"counter {name}"] = count
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        words = {tuple(item.split(" ", 1)): value for item, value in items.items()}
+        config = {name: value for (kind, name), value in words.items() if kind == "config"}
+        if config:
+            sys.modules["sklearn"].set_config(**config)
+        for (kind, name), value in words.items():
+            if kind == "counter":
+                getattr(importlib.import_module(self._diagrams), name).count = value
+
+
 class _Torch:
     """The random generator of the CPU, the default dtype, and whether gradients are recorded."""
 
@@ -100,3 +227,4 @@ class _Torch:
 
 
 MATPLOTLIB, PANDAS, NUMPY, TORCH = _Matplotlib(), _Pandas(), _Numpy(), _Torch()
+ACCESSORS, SKLEARN, PYPLOT, SYMPY = _Accessors(), _Sklearn(), _Pyplot(), _Sympy()

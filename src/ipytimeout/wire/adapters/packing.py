@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ipytimeout.wire.adapters import Delta, Items, title
+from ipytimeout.wire.modules import MODULES
 
 #: The pseudo-names of both, beside the names of the notebook. No notebook can have such names.
 PLAIN: Final = "\0plain items"
 ITEM: Final = "\0item\0"
 #: Adapters whose items must stay the very same objects.
-_BY_IDENTITY: Final = frozenset({"attributes"})
+_BY_IDENTITY: Final = frozenset({"attributes", "the handlers of logging", "pyplot"})
 
 
 class Packed:
@@ -91,7 +92,8 @@ def as_delta(names: Mapping[str, Any], gone: list[str]) -> Delta:
 
 def titles(reasons: Mapping[str, str]) -> dict[str, str]:
     """Return reasons by pseudo-name as reasons that a user can read; names of the notebook are left out."""
-    return {title(*_parted(name)): reason for name, reason in reasons.items() if name.startswith(ITEM)}
+    known = {"the data of your own modules": reasons[MODULES]} if MODULES in reasons else {}
+    return known | {title(*_parted(name)): reason for name, reason in reasons.items() if name.startswith(ITEM)}
 
 
 def _parted(name: str) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from typing import Any
 #: Extensions that each shell has anyway, and this package, whose place is the kernel.
 _NOT_SENT = frozenset({"ipytimeout", "storemagic", "IPython.extensions.storemagic"})
 _TRAITS = ("ast_node_interactivity", "colors", "call_pdb", "autocall")
+_TRANSFORMERS = ("input_transformers_cleanup", "input_transformers_post", "ast_transformers")
+_AUTORELOAD = ("enabled", "check_all", "autoload_obj")
 _MAIN = "__main__"
 
 
@@ -30,6 +32,9 @@ class _Shell:
         items |= {f"alias {name}": command for name, command in shell.alias_manager.aliases}
         items |= self._magics(shell.magics_manager.magics)
         items |= self._printers(shell.display_formatter.formatters)
+        items |= self._hooks(shell)
+        if (reloader := _reloader(shell)) is not None:
+            items["autoreload"] = {name: getattr(reloader, name, False) for name in _AUTORELOAD}
         return items
 
     @staticmethod
@@ -54,8 +59,15 @@ class _Shell:
             f"printer {mime} {kind.__module__}.{kind.__qualname__}": (kind, function)
             for mime, formatter in formatters.items()
             for kind, function in formatter.type_printers.items()
-            if getattr(function, "__module__", "") == _MAIN
+            if _is_of_notebook(function)
         }
+
+    @staticmethod
+    def _hooks(shell: Any) -> dict[str, Any]:
+        """Return what the notebook has registered to be called with each cell."""
+        lists = {f"callbacks {event}": functions for event, functions in shell.events.callbacks.items()}
+        lists |= {f"transformers {name}": getattr(shell, name) for name in _TRANSFORMERS}
+        return {item: own for item, functions in lists.items() if (own := tuple(filter(_is_of_notebook, functions)))}
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         shell = _get_shell()
@@ -76,6 +88,8 @@ class _Shell:
                 shell.InteractiveTB.set_mode(mode=value)
             case ["precision"]:
                 shell.display_formatter.formatters["text/plain"].float_precision = value
+            case ["autoreload"]:
+                vars(_reloader(shell)).update(value)
             case ["formats"]:
                 shell.display_formatter.active_types = value
             case ["extension", name]:
@@ -89,6 +103,8 @@ class _Shell:
                 shell.register_magics(value)
             case [kind, "magic", name]:
                 shell.register_magic_function(value, kind, name)
+            case ["callbacks" | "transformers" as kind, name]:
+                _put_own(shell.events.callbacks[name] if kind == "callbacks" else getattr(shell, name), value)
             case ["printer", mime, _]:
                 shell.display_formatter.formatters[mime].for_type(*value)
             case _:
@@ -103,12 +119,37 @@ class _Shell:
                 shell.magics_manager.magics[kind].pop(name, None)
             case ["alias", name]:
                 shell.alias_manager.undefine_alias(name)
+            case ["callbacks" | "transformers" as kind, name]:
+                _put_own(shell.events.callbacks[name] if kind == "callbacks" else getattr(shell, name), ())
             case ["printer", mime, kind]:
                 printers = shell.display_formatter.formatters[mime].type_printers
                 for each in [each for each in printers if f"{each.__module__}.{each.__qualname__}" == kind]:
                     del printers[each]
             case _:
                 return
+
+
+def _reloader(shell: Any) -> Any:
+    """Return what ``%autoreload`` sets; None before it is loaded."""
+    return getattr(shell.magics_manager.registry.get("AutoreloadMagics"), "_reloader", None)
+
+
+def _is_of_notebook(function: Any) -> bool:
+    """Tell whether this can only be told by what it is made of: the notebook's own, and what a library has made.
+
+    IPython's own, and those of its figures, come with their settings.
+    """
+    function = getattr(function, "__func__", function)
+    owner = function if type(function) is types.FunctionType else type(function)
+    module = getattr(owner, "__module__", "") or ""
+    return module == _MAIN or (
+        "<locals>" in owner.__qualname__ and not module.startswith(("IPython", "matplotlib", "ipykernel", "ipytimeout"))
+    )
+
+
+def _put_own(functions: list[Any], own: tuple[Any, ...]) -> None:
+    """Let these be the notebook's in a list; all others stay where they are."""
+    functions[:] = [each for each in functions if not _is_of_notebook(each)] + list(own)
 
 
 class _Inline:

@@ -1,0 +1,136 @@
+"""Outputs that wait to be shown, in order. Pure; in the thread that waits for the run.
+
+Law of the file: nothing overtakes anything. What nobody could have seen is dropped in silence: an update that a newer
+one of the same display replaces, what a ``clear_output`` would clear. What is left out has something in its place.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from ipytimeout.host.excerpt import LeftOut, Shown, size_of, without_overwritten
+from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Stream
+
+#: So many outputs wait at most, and displays of so many bytes.
+MOST: Final = 2500
+MOST_BYTES: Final = 64 << 20
+#: Texts that wait side by side become one, up to so many characters.
+_MERGED = 1 << 16
+#: So far back an update is looked for that a newer one replaces.
+_LOOK_BACK = 50
+
+
+class Backlog:
+    """Outputs in, the same outputs out, later."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Shown] = deque()
+        self._bytes = 0
+        #: How many wait that are no text.
+        self._others = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_too_long(self) -> bool:
+        return self._others > MOST or self._bytes > MOST_BYTES
+
+    @property
+    def missing(self) -> LeftOut:
+        """What was left out before the first that waits."""
+        first = self._waiting[0] if self._waiting else None
+        return first if isinstance(first, LeftOut) else LeftOut()
+
+    def put(self, output: Shown) -> None:
+        """Add what comes next."""
+        last = self._waiting[-1] if self._waiting else None
+        match output:
+            case ClearOutput():
+                self._forget_cleared()
+            case DisplayData(update=True):
+                self._forget_overtaken(output)
+            case Stream(name, text) if isinstance(last, Stream) and last.name == name and len(last.text) < _MERGED:
+                output = Stream(name, without_overwritten(last.text + text))
+                self._pop()
+            case LeftOut() if isinstance(last, LeftOut):
+                output += last
+                self._pop()
+        self._waiting.append(output)
+        self._count(output, 1)
+
+    def put_back(self, output: Shown) -> None:
+        """Have it be the first again."""
+        self._waiting.appendleft(output)
+        self._count(output, 1)
+
+    def take(self) -> Shown:
+        """Return the first, which waits no more."""
+        output = self._waiting.popleft()
+        self._count(output, -1)
+        return output
+
+    def leave_out(self, down_to: int = -1) -> list[Shown]:
+        """Leave out what waits longest, until no more than so many wait that are no text; without a number, all.
+
+        Return what must not be missing, to be shown now.
+        """
+        missing, kept = LeftOut(), list[Shown]()
+        while self._waiting and (self._others > down_to or self._bytes > MOST_BYTES):
+            match output := self.take():
+                case LeftOut():
+                    missing += output
+                case Stream():
+                    missing += LeftOut(size=size_of(output.text))
+                case DisplayData(update=False):
+                    missing += LeftOut(displays=1)
+                case _:
+                    kept.append(output)
+        if missing != LeftOut():
+            self.put_back(missing)
+        return kept
+
+    def _pop(self) -> Shown:
+        output = self._waiting.pop()
+        self._count(output, -1)
+        return output
+
+    def _count(self, output: Shown, sign: int) -> None:
+        if not isinstance(output, Stream | LeftOut):
+            self._others += sign
+        self._bytes += sign * _weight(output)
+
+    def _forget_cleared(self) -> None:
+        """Drop what would be cleared before anybody has seen it; but nothing before what is no output."""
+        kept: deque[Shown] = deque()
+        while self._waiting:
+            match self._waiting[-1]:
+                case Stream() | ExecuteResult() | Error() | ClearOutput() | LeftOut() | DisplayData(update=False):
+                    self._pop()
+                case DisplayData():
+                    kept.appendleft(self._pop())
+                case _:
+                    break
+        for output in kept:
+            self._waiting.append(output)
+            self._count(output, 1)
+
+    def _forget_overtaken(self, update: DisplayData) -> None:
+        for back in range(1, min(len(self._waiting), _LOOK_BACK) + 1):
+            match self._waiting[-back]:
+                case DisplayData(update=True, transient=transient) as older if transient == update.transient:
+                    self._count(older, -1)
+                    del self._waiting[-back]
+                    return
+                case DisplayData() | Stream():
+                    continue
+                case _:
+                    return
+
+
+def _weight(output: Shown) -> int:
+    """Return how many bytes of a display wait; texts are limited already."""
+    if not isinstance(output, DisplayData):
+        return 0
+    return sum(len(value) if isinstance(value, str) else 100 for value in output.data.values())

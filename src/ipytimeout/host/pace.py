@@ -1,0 +1,87 @@
+"""How fast output may go to a page. Pure, told the time; in the thread that waits for the run.
+
+The Jupyter server drops what a kernel sends beyond 1 MB/s of streams or 1,000 messages/s, averaged over 3 s: displays
+and errors too. (``iopub_data_rate_limit``, ``iopub_msg_rate_limit`` and ``rate_limit_window`` of ``jupyter_server``,
+which counts anew when the kernel is idle.) And a page that gets that much answers to nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So much in any time of so many seconds."""
+
+    size: int
+    messages: int
+    seconds: float
+
+
+#: While the code runs: what leaves a page time for its user.
+LIVE: Final = Rate(size=300_000, messages=120, seconds=0.6)
+#: When the code has ended, all that waits is shown at once, as far as the server lets it through.
+SERVER: Final = Rate(size=2_700_000, messages=2_700, seconds=3.0)
+
+
+class Window:
+    """What was sent in the last seconds."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._sent: deque[tuple[float, int, int]] = deque()
+        self._size = self._messages = 0
+
+    def room(self, now: float) -> tuple[int, int]:
+        """Return how many bytes of text and how many messages may be sent now."""
+        while self._sent and self._sent[0][0] <= now - self._rate.seconds:
+            _, size, messages = self._sent.popleft()
+            self._size -= size
+            self._messages -= messages
+        return self._rate.size - self._size, self._rate.messages - self._messages
+
+    def spend(self, now: float, size: int, messages: int) -> None:
+        if self._sent and self._sent[-1][0] == now:
+            _, size_before, messages_before = self._sent.pop()
+            self._sent.append((now, size_before + size, messages_before + messages))
+        else:
+            self._sent.append((now, size, messages))
+        self._size += size
+        self._messages += messages
+
+    def opens(self) -> float:
+        """Return the moment at which there is more room than now; infinite when there can be none."""
+        return self._sent[0][0] + self._rate.seconds if self._sent else inf
+
+
+class Pace:
+    """What may be sent now: while the code runs (``live``), and when it has ended."""
+
+    def __init__(self) -> None:
+        self._live, self._server = Window(LIVE), Window(SERVER)
+
+    def room(self, now: float, *, live: bool) -> tuple[int, int]:
+        """Return how many bytes of text and how many messages may be sent now."""
+        size, messages = self._server.room(now)
+        if live:
+            size_now, messages_now = self._live.room(now)
+            return min(size, size_now), min(messages, messages_now)
+        return size, messages
+
+    def spend(self, now: float, size: int, messages: int) -> None:
+        self._live.spend(now, size, messages)
+        self._server.spend(now, size, messages)
+
+    def opens(self, *, live: bool) -> float:
+        """Return a moment at which it is worth to look again."""
+        return self._live.opens() if live else self._server.opens()
+
+
+def sent_size(text: str) -> int:
+    """Return how many bytes a text has in a message."""
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass"))

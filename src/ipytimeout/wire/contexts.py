@@ -1,0 +1,139 @@
+"""Variables of a context, and asyncio's futures, tasks and loops. In both processes.
+
+A loop is each process's own: what is bound to one here is bound to the other's there. A future that is done is what it
+came to.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.ended import Refused
+from ipytimeout.wire.facets import MISSING, CannotRestore, Sight, SingleFacet, Swap
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ipytimeout.wire.streams import NamespacePickler
+
+# ---------------------------------------------------------------- variables
+
+
+def reduce_variable(variable: Any, pickler: NamespacePickler) -> Any:
+    """A variable of the notebook, with its value in the context that the code has."""
+    default = tuple(gc.get_referents(variable)[1:2])
+    value = variable.get(MISSING)
+    return make_variable, (variable.name, default), () if value is MISSING else (value,), None, None, set_variable
+
+
+def make_variable(name: str, default: tuple[Any, ...]) -> Any:
+    return contextvars.ContextVar(name, default=default[0]) if default else contextvars.ContextVar(name)
+
+
+def set_variable(variable: Any, value: tuple[Any, ...]) -> None:
+    if value:
+        variable.set(value[0])
+
+
+class Value(SingleFacet):
+    """The value of a variable in the context of the code."""
+
+    code = "context"
+
+    def snapshot(self, obj: Any, sight: Sight) -> Any:
+        return obj.get(MISSING)
+
+    def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        now = obj.get(MISSING)
+        return None if now is before else () if now is MISSING else (now,)
+
+    def swap(self, obj: Any, delta: Any) -> Swap:
+        if not delta:
+            raise CannotRestore("a variable of a context cannot be unset from outside")
+        old = obj.get(MISSING)
+        return Swap(functools.partial(obj.set, delta[0]), int if old is MISSING else functools.partial(obj.set, old))
+
+
+# ---------------------------------------------------------------- futures, tasks, loops
+
+
+def the_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that runs, or is to run, the code of this process's main thread."""
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return _next_loop()
+
+
+@functools.cache
+def _next_loop() -> asyncio.AbstractEventLoop:
+    import asyncio
+
+    return asyncio.new_event_loop()
+
+
+def reduce_loop(loop: Any, pickler: NamespacePickler) -> Any:
+    return the_loop, ()
+
+
+def reduce_future(future: Any, pickler: NamespacePickler) -> Any:
+    import asyncio
+
+    if not future.done():
+        raise Refused("an asyncio task that is not done cannot leave its process")
+    outcome: tuple[Any, ...] = ()
+    if not future.cancelled():
+        error = future.exception()
+        outcome = (error, None if error is not None else future.result())
+    if not isinstance(future, asyncio.Task):
+        return make_future, (outcome,)
+    coroutine: Any = future.get_coro()
+    return make_task, (future.get_name(), (coroutine.__name__, coroutine.__qualname__), outcome)
+
+
+def make_future(outcome: tuple[Any, ...]) -> Any:
+    """Make a future that is done. ``outcome``: its exception and its result; nothing when it was cancelled."""
+    future = the_loop().create_future()
+    if not outcome:
+        future.cancel()
+    elif outcome[0] is not None:
+        future.set_exception(outcome[0])
+        future.exception()  # or its end is taken for an error that nobody saw
+    else:
+        future.set_result(outcome[1])
+    return future
+
+
+def make_task(name: str, names: tuple[str, str], outcome: tuple[Any, ...]) -> Any:
+    """Make a task that is done, in a thread of its own: where a loop is running, no other can run."""
+    import asyncio
+
+    made: list[Any] = []
+
+    async def task() -> Any:
+        if outcome[0] is not None:
+            raise outcome[0]
+        return outcome[1]
+
+    def make() -> None:
+        loop = asyncio.new_event_loop()
+        coroutine: Any = task()
+        coroutine.__name__, coroutine.__qualname__ = names
+        made.append(loop.create_task(coroutine, name=name))
+        if not outcome:
+            made[0].cancel()
+        loop.run_until_complete(asyncio.wait(made))
+        if outcome:
+            made[0].exception()  # or its end is taken for an error that nobody saw
+        loop.close()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]

@@ -1,0 +1,89 @@
+"""Small things of C that can be told by their parts: writers of CSV, a thread's own values, numpy's made functions.
+
+In both processes. What they are made of is known to the garbage collector only.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+from ipytimeout.wire.ended import Refused
+
+if TYPE_CHECKING:
+    from ipytimeout.wire.streams import NamespacePickler
+
+# ---------------------------------------------------------------- CSV
+
+_DIALECT = (
+    "delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace", "strict",
+)  # fmt: skip
+
+
+def _dialect(of: Any) -> dict[str, Any]:
+    return {name: getattr(of.dialect, name) for name in _DIALECT}
+
+
+def reduce_writer(writer: Any, pickler: NamespacePickler) -> Any:
+    for inner in gc.get_referents(writer):
+        file = getattr(inner, "__self__", None)
+        if getattr(inner, "__name__", "") == "write" and file is not None:
+            return make_writer, (file, _dialect(writer))
+    raise Refused("a writer of CSV cannot leave its process")
+
+
+def make_writer(file: Any, dialect: dict[str, Any]) -> Any:
+    import csv
+
+    return csv.writer(file, **dialect)
+
+
+def reduce_reader(reader: Any, pickler: NamespacePickler) -> Any:
+    lines = [inner for inner in gc.get_referents(reader) if hasattr(inner, "__next__") and not isinstance(inner, type)]
+    if reader.line_num or len(lines) != 1:
+        raise Refused("a reader of CSV that has begun cannot leave its process")
+    return make_reader, (lines[0], _dialect(reader))
+
+
+def make_reader(lines: Any, dialect: dict[str, Any]) -> Any:
+    import csv
+
+    return csv.reader(lines, **dialect)
+
+
+# ---------------------------------------------------------------- a thread's own
+
+
+def reduce_local(local: Any, pickler: NamespacePickler) -> Any:
+    """With the values of the thread that runs the cells."""
+    if type(local) is not threading.local:
+        raise Refused("a thread's own values cannot leave their process")
+    return threading.local, (), values_of_local(local), None, None, put_local
+
+
+def values_of_local(local: Any) -> dict[str, Any]:
+    return dict(vars(local))
+
+
+def put_local(local: Any, values: dict[str, Any]) -> None:
+    vars(local).clear()
+    vars(local).update(values)
+
+
+# ---------------------------------------------------------------- numpy
+
+
+def reduce_ufunc(ufunc: Any, pickler: NamespacePickler) -> Any:
+    """One that ``numpy.frompyfunc`` made of a function; those of libraries are known by their name."""
+    functions = [inner for inner in gc.get_referents(ufunc) if isinstance(inner, types.FunctionType)]
+    if not ufunc.__name__.endswith("(vectorized)") or len(functions) != 1:
+        return NotImplemented
+    return make_ufunc, (functions[0], ufunc.nin, ufunc.nout, ufunc.identity)
+
+
+def make_ufunc(function: Any, inputs: int, outputs: int, identity: Any) -> Any:
+    made = sys.modules["numpy"].frompyfunc
+    return made(function, inputs, outputs) if identity is None else made(function, inputs, outputs, identity=identity)

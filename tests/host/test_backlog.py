@@ -1,0 +1,97 @@
+"""Outputs that wait: in order, and without what nobody could have seen."""
+
+from __future__ import annotations
+
+from ipytimeout.host.backlog import MOST, Backlog
+from ipytimeout.host.excerpt import LeftOut, Shown
+from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, Payload, Stream
+
+ERROR = Error("E", "", [])
+PAGE = Payload({})
+
+
+def out(text: str) -> Stream:
+    return Stream("stdout", text)
+
+
+def display(text: str, of: str = "", *, update: bool = False) -> DisplayData:
+    return DisplayData({"text/plain": text}, {}, {"display_id": of} if of else {}, update)
+
+
+def waiting(*outputs: Shown) -> list[Shown]:
+    """Put these; return what waits then."""
+    backlog = Backlog()
+    for output in outputs:
+        backlog.put(output)
+    return [backlog.take() for _ in range(len(backlog))]
+
+
+def test_the_order_stays_and_neighbouring_texts_become_one() -> None:
+    assert waiting(out("a"), out("b"), Stream("stderr", "c"), out("d"), display("1"), out("e")) == [
+        out("ab"),
+        Stream("stderr", "c"),
+        out("d"),
+        display("1"),
+        out("e"),
+    ]
+
+
+def test_text_that_is_overwritten_while_it_waits_is_not_shown() -> None:
+    assert waiting(out("1 of 2\r"), out("2 of 2\r"), out("done\n")) == [out("\rdone\n")]
+
+
+def test_an_update_replaces_one_of_the_same_display_and_no_other() -> None:
+    first, other, last = (display(text, of, update=True) for text, of in (("1", "a"), ("2", "b"), ("3", "a")))
+    assert waiting(first, other, last) == [other, last]
+    assert waiting(display("0", "a"), first, out("x"), last) == [display("0", "a"), out("x"), last]
+
+
+def test_an_update_stays_on_its_side_of_a_clear() -> None:
+    first, last = display("1", "a", update=True), display("2", "a", update=True)
+    assert waiting(first, ClearOutput(wait=False), last) == [first, ClearOutput(wait=False), last]
+
+
+def test_what_would_be_cleared_at_once_is_not_shown() -> None:
+    update = display("1", "elsewhere", update=True)
+    clear = ClearOutput(wait=True)
+    assert waiting(out("x"), display("1"), ERROR, update, clear, out("y"), clear, out("z")) == [update, clear, out("z")]
+
+
+def test_what_is_no_output_is_never_dropped_nor_what_is_before_it() -> None:
+    assert waiting(out("x"), PAGE, out("y"), ClearOutput(wait=False)) == [out("x"), PAGE, ClearOutput(wait=False)]
+
+
+def test_what_waits_longest_is_left_out_and_said_in_its_place() -> None:
+    backlog = Backlog()
+    for number in range(100):
+        backlog.put(display(str(number)))
+        backlog.put(out("text"))
+    backlog.put(PAGE)
+    assert backlog.leave_out(1) == []
+    assert backlog.missing == LeftOut(396, 100)
+    assert backlog.leave_out() == [PAGE] and [backlog.take()] == [LeftOut(400, 100)]
+
+
+def test_text_alone_is_never_too_long() -> None:
+    """It is limited elsewhere, and a page gets neighbours in one message."""
+    backlog = Backlog()
+    for _ in range(MOST):
+        backlog.put(out("x"))
+        backlog.put(Stream("stderr", "x"))
+    assert not backlog.is_too_long
+    backlog.leave_out(0)
+    assert backlog.missing == LeftOut()
+
+
+def test_it_is_too_long_by_number_or_by_size() -> None:
+    many, large = Backlog(), Backlog()
+    for _ in range(MOST):
+        many.put(display("1"))
+    assert not many.is_too_long
+    many.put(display("1"))
+    assert many.is_too_long
+    for _ in range(10):
+        large.put(display("x" * 10_000_000))
+    assert large.is_too_long
+    large.leave_out(200)
+    assert not large.is_too_long and large.missing == LeftOut(displays=4)
