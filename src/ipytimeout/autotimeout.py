@@ -92,9 +92,9 @@ def _uses_jobs(tree: ast.AST, namespace: Mapping[str, Any]) -> bool:
     """Tell whether a cell names a job, or asks for all of them: they are the kernel's."""
     if "ipytimeout.host.job" not in sys.modules:
         return False
-    from ipytimeout.api import jobs
     from ipytimeout.host.job import Job
 
+    jobs = getattr(sys.modules.get("ipytimeout.api"), "jobs", Job)
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name) if namespace.get(name) is jobs or isinstance(namespace.get(name), Job):
