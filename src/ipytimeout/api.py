@@ -235,7 +235,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
 
         options = self._options_for((item,), {})
         call = PreparedCall.of(function, (item,), {}, options, self._at_deadline, meanwhile=True)
-        return start(call, "an item", quiet=True)
+        return start(call, getattr(function, "__name__", "an item"), quiet=True)
 
     @overload
     async def arun(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...

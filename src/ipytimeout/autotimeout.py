@@ -9,7 +9,8 @@ Law of the file: what only makes sense in the kernel runs in the kernel, and so 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host.look import words
@@ -68,6 +69,8 @@ class AutoTimeout(ast.NodeTransformer):
         cell, self._cell = self._cell, None
         if cell is None or not tree.body or _magics_in(tree) & (_OWN | _KERNEL_SIDE):
             return tree
+        if _uses_jobs(tree, self._shell.user_ns):
+            return tree
         call = ast.parse(f"get_ipython().run_cell_magic('autotimeout', '', {cell!r})")
         call.type_ignores = tree.type_ignores
         return call
@@ -83,6 +86,22 @@ def _magics_in(tree: ast.AST) -> set[str]:
             ):
                 found.add(name)
     return found
+
+
+def _uses_jobs(tree: ast.AST, namespace: Mapping[str, Any]) -> bool:
+    """Tell whether a cell names a job, or asks for all of them: they are the kernel's."""
+    if "ipytimeout.host.job" not in sys.modules:
+        return False
+    from ipytimeout.host.job import Job
+
+    jobs = getattr(sys.modules.get("ipytimeout.api"), "jobs", Job)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) if namespace.get(name) is jobs or isinstance(namespace.get(name), Job):
+                return True
+            case ast.Attribute(value=ast.Name(id="ipytimeout"), attr="jobs"):
+                return True
+    return False
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:

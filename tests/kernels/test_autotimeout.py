@@ -68,6 +68,13 @@ def test_what_the_front_end_asks_on_its_own_is_left_out(auto: Kernel) -> None:
     assert auto.run("%timeit -n1 -r1 pass\nprint('ran')").stdout.endswith("ran\n")
 
 
+def test_a_cell_that_is_about_a_job_runs_where_the_job_is(auto: Kernel) -> None:
+    assert auto.run("%%timeout -q -b job 20\nmade = 1").status == "ok"
+    assert auto.run("job.result()\n" + WHERE).stdout == "True\n"
+    assert auto.run("import ipytimeout\nprint(ipytimeout.jobs())\n" + WHERE).stdout == "[]\nTrue\n"
+    assert auto.run("print(made)\n" + WHERE).stdout == "1\nFalse\n"
+
+
 def test_an_error_of_the_syntax_is_told_natively(auto: Kernel) -> None:
     error = auto.run("x = (1").error
     assert error is not None and error.name in ("SyntaxError", "_IncompleteInputError")

@@ -25,7 +25,8 @@ from ipytimeout.exceptions import RunError
 from ipytimeout.host import landing, where
 from ipytimeout.host.cell_relay import CellRelay
 from ipytimeout.host.conclude import Ended
-from ipytimeout.host.run import current_shell, tell_left_behind
+from ipytimeout.host.relay import ShellRelay
+from ipytimeout.host.run import current_shell, log_end, tell_left_behind
 from ipytimeout.host.settle import cell_numbers
 from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.job_panel import has_panel, show_panel
@@ -315,13 +316,16 @@ def start(task: Task, name: str, *, keep: bool = False, quiet: bool = False) -> 
     if keep:
         _kept.add(job)
         job.add_done_callback(_kept.discard)
+    errors: Relay | None = None
+    if keep:
+        errors = relay if relay is not None or task.shell is None else ShellRelay(task.shell)
     context = contextvars.copy_context()
-    arguments = (_work, task, handle, weakref.ref(job), relay if keep else None)
+    arguments = (_work, name, task, handle, weakref.ref(job), errors)
     threading.Thread(target=context.run, args=arguments, name=f"ipytimeout {name}", daemon=True).start()
     return job
 
 
-def _work(task: Task, handle: Handle, reference: weakref.ref[Job[Any]], errors: Relay | None) -> None:
+def _work(name: str, task: Task, handle: Handle, reference: weakref.ref[Job[Any]], errors: Relay | None) -> None:
     """Run to the end. ``errors``: where an error is shown that nobody may ask for."""
     job = reference()
     if job is None or not job.set_running_or_notify_cancel():
@@ -329,6 +333,7 @@ def _work(task: Task, handle: Handle, reference: weakref.ref[Job[Any]], errors: 
         return
     del job
     value, error = _run(task, handle, errors)
+    log_end(task.shell, name, handle.line)
     job = reference()
     if job is None:
         return

@@ -68,6 +68,8 @@ _OF_MAGICS = {
 }
 
 
+_log = logging.getLogger("ipytimeout")
+
 #: What a call gives at its deadline: a value, or it raises something else.
 AtDeadline: TypeAlias = Callable[[DeadlineExceeded], Any]
 
@@ -144,8 +146,10 @@ def run_call(
     with view_of_call(call.shell, cell_numbers(call.shell), quiet=options.quiet) as view:
         ended = call.run(view)
         call.take_back(ended)
+        line = summary_line(ended.outcome, ended.place, kept=ended.kept)
         if ended.error is not None:
-            view.conclude(summary_line(ended.outcome, ended.place, kept=ended.kept))
+            view.conclude(line)
+    log_end(call.shell, getattr(function, "__name__", "a call"), line)
     if options.commit and ended.left_behind:
         tell_left_behind(call.shell, ended.left_behind)
     return call.value_of(ended)
@@ -470,7 +474,13 @@ def tell_left_behind(shell: InteractiveShell | None, left_behind: Mapping[str, s
     if shell is not None:
         shell.display_pub.publish(as_bundle(line))
     else:
-        logging.getLogger("ipytimeout").warning("%s", line)
+        _log.warning("%s", line)
+
+
+def log_end(shell: InteractiveShell | None, name: str, line: str) -> None:
+    """Say in the log of a program how a run ended: it has no panel."""
+    if shell is None:
+        _log.info("%s: %s", name, line)
 
 
 def _take_back(shell: InteractiveShell | None, ended: Ended) -> None:

@@ -22,7 +22,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
@@ -176,16 +176,25 @@ _OWN_DICT_BY_NAME = _own_dict_by_name()
 class ModuleGlobals:
     """Stands for the globals of an importable module in the stream."""
 
-    def __init__(self, name: str, by_hand: types.ModuleType | None = None) -> None:
+    def __init__(self, name: str, namespace: Mapping[str, Any], by_hand: types.ModuleType | None = None) -> None:
         self.name = name
         self.by_hand = by_hand
+        #: What rewrote the module's code has put there, as pytest does for ``assert``: no source can have such names.
+        self.hidden = {
+            key: value
+            for key, value in namespace.items()
+            if isinstance(value, types.ModuleType) and not key.isidentifier()
+        }
 
     def __reduce__(self) -> Reduced:
-        return (module_globals, (self.name,)) if self.by_hand is None else (vars, (self.by_hand,))
+        return (module_globals, (self.name, self.hidden)) if self.by_hand is None else (vars, (self.by_hand,))
 
 
-def module_globals(name: str) -> dict[str, Any]:
-    return vars(importlib.import_module(name))
+def module_globals(name: str, hidden: Mapping[str, Any]) -> dict[str, Any]:
+    namespace = vars(importlib.import_module(name))
+    for key, value in hidden.items():
+        namespace.setdefault(key, value)
+    return namespace
 
 
 def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Reduced:
@@ -199,9 +208,10 @@ def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Redu
         namespace = _globals_of(func, pickler)
     elif classes.is_made_by_hand(module):
         key = f"{module.__name__} {id(module)}"
-        namespace = pickler.module_globals.setdefault(key, ModuleGlobals(module.__name__, module))
+        namespace = pickler.module_globals.setdefault(key, ModuleGlobals(module.__name__, {}, module))
     else:
-        namespace = pickler.module_globals.setdefault(module.__name__, ModuleGlobals(module.__name__))
+        name = module.__name__
+        namespace = pickler.module_globals.setdefault(name, ModuleGlobals(name, vars(module)))
     state = {
         "__qualname__": func.__qualname__,
         "__module__": func.__module__,

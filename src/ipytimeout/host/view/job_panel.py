@@ -107,15 +107,22 @@ def show_line(shell: InteractiveShell, run: Looked, title: str) -> None:
     line = f"… {title} runs in the background"
     kernel: Any = getattr(shell, "kernel", None)
     if kernel is None:
-        shell.display_pub.publish(as_bundle(line))
-        return
-    from ipytimeout.host.view.slot import Slot
 
-    slot = Slot(kernel)
-    slot.put(as_bundle(line))
+        def put(line: str) -> None:
+            shell.display_pub.publish(as_bundle(line))
+
+    else:
+        from ipytimeout.host.view.slot import Slot
+
+        slot = Slot(kernel)
+
+        def put(line: str) -> None:
+            slot.put(as_bundle(line))
+
+    put(line)
 
     def conclude() -> None:
         run.ended.wait()
-        slot.put(as_bundle(run.line))
+        put(run.line)
 
     threading.Thread(target=conclude, name=f"ipytimeout line of {title}", daemon=True).start()
