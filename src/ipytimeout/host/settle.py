@@ -175,3 +175,10 @@ def learn_sources(shell: InteractiveShell | None, sources: Mapping[str, tuple[st
         cell_numbers(shell)[name] = number
         if name not in linecache.cache:
             linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+
+
+def current_shell() -> InteractiveShell | None:
+    """Return the IPython shell of this process, without importing IPython for it."""
+    module = sys.modules.get("IPython")
+    shell: InteractiveShell | None = module.get_ipython() if module is not None else None
+    return shell
