@@ -139,8 +139,9 @@ def found_elsewhere() -> list[str]:
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
+    from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, WARNINGS
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, MATPLOTLIB, NUMPY, PANDAS, PYPLOT, SKLEARN, SYMPY, TORCH
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
@@ -158,6 +159,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "pyplot": PYPLOT,
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,
+        "the colours of matplotlib": COLOURS,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
         "IPython": SHELL,

@@ -1,4 +1,4 @@
-"""What is set in libraries: numpy, pandas, matplotlib, scikit-learn, sympy, torch. See ``adapters``."""
+"""What is set in libraries: numpy, pandas, scikit-learn, sympy, torch. See ``adapters``."""
 
 from __future__ import annotations
 
@@ -8,57 +8,6 @@ import types
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
-
-
-class _Matplotlib:
-    """``rcParams``, read and written past its own access: that warns, and would choose a backend."""
-
-    module = "matplotlib"
-    #: The backend is for ``wire.state``: it is more than an option.
-    _not_ours = frozenset({"backend"})
-
-    def read(self) -> dict[str, Any]:
-        params = getattr(sys.modules["matplotlib"], "rcParams", {})
-        return {
-            name: list(value) if type(value) is list else value
-            for name, value in dict.items(params)
-            if name not in self._not_ours
-        }
-
-    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        dict.update(sys.modules["matplotlib"].rcParams, items)
-
-
-class _Pyplot:
-    """Figures that stay open from cell to cell, and whether they are drawn after each (``plt.ioff()``)."""
-
-    module = "matplotlib.pyplot"
-
-    def read(self) -> dict[str, Any]:
-        pyplot = sys.modules[self.module]
-        hook = getattr(pyplot, "_REPL_DISPLAYHOOK", None)
-        managers = sys.modules["matplotlib._pylab_helpers"].Gcf.figs
-        found: dict[str, Any] = {f"figure {number}": each.canvas.figure for number, each in managers.items()}
-        if found:
-            found["current"] = next(reversed(managers))
-        return {**found, "hook": hook.name} if hook is not None else found
-
-    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        pyplot, open_ones = sys.modules[self.module], sys.modules["matplotlib._pylab_helpers"].Gcf
-        for item in gone:
-            if item.startswith("figure "):
-                open_ones.destroy(int(item.removeprefix("figure ")))
-        for item, value in items.items():
-            if item.startswith("figure "):
-                # One that was unpickled has opened itself, under a number of its own.
-                for number in [number for number, each in open_ones.figs.items() if each.canvas.figure is value]:
-                    del open_ones.figs[number]
-                make = pyplot._get_backend_mod().new_figure_manager_given_figure
-                open_ones._set_new_active_manager(make(int(item.removeprefix("figure ")), value))
-            elif item == "hook":
-                pyplot.uninstall_repl_displayhook() if value == "NONE" else pyplot.install_repl_displayhook()
-        if "current" in items and items["current"] in open_ones.figs:
-            open_ones.set_active(open_ones.figs[items["current"]])
 
 
 class _Sympy:
@@ -226,5 +175,5 @@ class _Torch:
             torch.set_grad_enabled(items["gradients"])
 
 
-MATPLOTLIB, PANDAS, NUMPY, TORCH = _Matplotlib(), _Pandas(), _Numpy(), _Torch()
-ACCESSORS, SKLEARN, PYPLOT, SYMPY = _Accessors(), _Sklearn(), _Pyplot(), _Sympy()
+PANDAS, NUMPY, TORCH = _Pandas(), _Numpy(), _Torch()
+ACCESSORS, SKLEARN, SYMPY = _Accessors(), _Sklearn(), _Sympy()
