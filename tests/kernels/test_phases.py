@@ -125,10 +125,23 @@ SIZES = [
 
 
 def _has_shared_memory(pid: int) -> bool:
+    """Tell whether a process holds some, large enough for an array of these tests."""
+    fds = Path(f"/proc/{pid}/fd")
     try:
-        return any("memfd:ipytimeout" in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+        return any("memfd:ipytimeout" in str(fd.readlink()) and fd.stat().st_size >= 1 << 27 for fd in fds.iterdir())
     except OSError:
         return False
+
+
+def _settled(kernel: Kernel) -> set[int]:
+    """Return its processes once there are no new ones: its spare is forked some time after a run."""
+    before, since = living(kernel), time.monotonic()
+    while time.monotonic() < since + 1.0:
+        now = living(kernel)
+        if now != before:
+            before, since = now, time.monotonic()
+        time.sleep(0.05)
+    return before
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -193,7 +206,7 @@ def test_a_child_that_is_stopped_while_bytes_move_is_timed_out(impatient_kernel:
     kernel.run("%%timeout 60\nNone")
     kernel.run("import numpy; rows = [0]; many = [numpy.ones(500_000, 'u1') for _ in range(40)]")
     if way == "there":
-        before = living(kernel)
+        before = _settled(kernel)
         for pid in before - {kernel.pid}:
             found = process(pid)
             if found is not None and "warden" not in found.command:

@@ -15,10 +15,10 @@ ROWS = {
         "plt.rcParams['axes.facecolor'] == '#E5E5E5'",
     ),
     "colours of matplotlib": (
-        "import matplotlib as mpl, matplotlib.pyplot as plt\n"
-        "mpl.colormaps.register(mpl.colors.ListedColormap(['#000000', '#ffffff'], name='pair'))",
-        "print(plt.get_cmap('pair').N); mpl.color_sequences.register('three', ['r', 'g', 'b'])\n"
-        "mpl.colormaps.unregister('pair'); mpl.colormaps.register(mpl.colors.ListedColormap(['#ff0000'], name='one'))",
+        ("import matplotlib as mpl, matplotlib.pyplot as plt\n"
+        "mpl.colormaps.register(mpl.colors.ListedColormap(['#000000', '#ffffff'], name='pair'))"),
+        ("print(plt.get_cmap('pair').N); mpl.color_sequences.register('three', ['r', 'g', 'b'])\n"
+        "mpl.colormaps.unregister('pair'); mpl.colormaps.register(mpl.colors.ListedColormap(['#ff0000'], name='one'))"),
         "2",
         "len(mpl.color_sequences['three']) == 3 and 'pair' not in mpl.colormaps and plt.get_cmap('one').N == 1",
     ),
