@@ -134,16 +134,19 @@ def test_a_timed_cell_shows_its_figures_and_frames(notebook: Kernel) -> None:
     assert [output["data"] for output in shown.outputs] == [output["data"] for output in native.outputs]
 
 
-def test_a_module_of_the_users_is_imported_as_it_is_on_disk_now(notebook: Kernel, tmp_path: Path) -> None:
-    """The template does not have it, although the kernel does."""
+def test_a_module_of_the_users_has_the_text_that_is_on_disk_and_the_values_of_the_notebook(
+    notebook: Kernel, tmp_path: Path
+) -> None:
+    """The template does not have it, although the kernel does; that its text was changed is told."""
     module = tmp_path / "of_the_user.py"
-    module.write_text("value = 1\n")
+    module.write_text("value = 1\ndef text(): return 'old'\n")
     ok(notebook, f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport of_the_user as mine")
-    timed(notebook, "seen = mine.value")
-    assert value(notebook, "seen") == "1"
-    module.write_text("value = 2  # changed\n")
-    ok(notebook, "%%timeout -q --start warm 60\nseen = mine.value")
-    assert value(notebook, "seen, mine.value") == "(2, 1)"
+    timed(notebook, "seen = mine.value, mine.text()")
+    assert value(notebook, "seen") == "(1, 'old')"
+    module.write_text("value = 2  # changed\ndef text(): return 'new'\n")
+    told = ok(notebook, "%%timeout -q --start warm 60\nseen = mine.value, mine.text()")
+    assert "… changed on disk since the notebook imported it: of_the_user" in told.text
+    assert value(notebook, "seen, mine.value, mine.text()") == "((1, 'new'), 1, 'old')"
     timed(notebook, "import sys\nthere = any(name.startswith('of_the_u') for name in sys.modules)")
     assert value(notebook, "there") == "False"
 
