@@ -100,7 +100,7 @@ def test_large_memory_travels_beside_the_pickle_and_is_writable(names: dict[str,
     names["fixed"].flags.writeable = False
     dump = dump_namespace(names, ["small", "large", "fixed"])
     assert len(dump.buffers) == 4
-    assert len(dump.buffers[0]) < 2000
+    assert len(dump.buffers[0]) < len(dump_namespace(names, ["small"]).buffers[0]) + 1000
     values = load(dump, {}).values
     values["large"][0] = values["small"][0] = 1
     assert values["small"].flags.owndata
