@@ -1,4 +1,7 @@
-"""What is set in matplotlib: options, registered colours, open figures. See ``adapters``."""
+"""What is set in matplotlib: options, registered colours, open figures.
+
+In host and child, main thread; see ``adapters``.
+"""
 
 from __future__ import annotations
 

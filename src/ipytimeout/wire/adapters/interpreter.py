@@ -1,4 +1,7 @@
-"""Settings of the interpreter and its standard library: warnings, decimal, locale. See ``adapters``."""
+"""Settings of the interpreter and its standard library: warnings, decimal, locale.
+
+In host and child, main thread; see ``adapters``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is set in libraries: numpy, pandas, scikit-learn, sympy, torch. See ``adapters``."""
+"""What is set in libraries: numpy, pandas, scikit-learn, sympy, torch.
+
+In host and child, main thread; see ``adapters``.
+"""
 
 from __future__ import annotations
 
