@@ -63,6 +63,7 @@ class Walk:
         self.user_ns = user_ns
         self.seen: dict[int, int] = {}
         self.memory: dict[int, int] = {}
+        self.first: dict[int, int] = {}
         self.alive: list[Any] = []  # temporaries, so that no address is used twice
         self.left = MOST
 
@@ -86,6 +87,8 @@ class Walk:
             return f"tuple({self.many(obj, depth)})"  # a constant: one is as good as another
         if "numpy" in sys.modules and isinstance(obj, getattr(sys.modules["numpy"], "dtype", ())):
             return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"  # a value: one is as good as another
+        if is_symbolic_number(obj):
+            return f"{self.name_of(cls)}{obj.__getnewargs__()}"  # a value: sympy keeps some and makes others anew
         number = self.seen.get(id(obj))
         if number is not None:
             return f"@{number}"
@@ -188,6 +191,9 @@ class Walk:
         )
 
     def function(self, obj: types.FunctionType, depth: int) -> str:
+        library = sys.modules.get(obj.__module__ or "__main__")
+        if library is not None and obj.__module__ != "__main__" and vars(library).get(obj.__qualname__) is obj:
+            return f"<function {obj.__module__}.{obj.__qualname__}>"  # what it remembers is the library's own business
         nested = "<" in obj.__qualname__
         if obj.__module__ in sys.modules and obj.__module__ != "__main__" and not nested and not obj.__closure__:
             return f"<function {obj.__module__}.{obj.__qualname__}>"
@@ -243,7 +249,9 @@ class Walk:
             if obj.size <= 12:
                 data += str(plain.tolist())
         more = self.pairs(attributes_of(obj), depth) if type(obj) is not numpy.ndarray else ""
-        offset = obj.__array_interface__["data"][0] - start
+        # From the first array that shows this memory: how much more there is, only ``base`` tells.
+        address = obj.__array_interface__["data"][0]
+        offset = address - self.first.setdefault(start, address)
         return f"{name}({obj.dtype.str if not obj.dtype.fields else obj.dtype.descr},{obj.shape},{flags},m{memory}+{offset},{data},{more})"
 
     def pandas(self, obj: Any, name: str, depth: int) -> str | None:
@@ -421,8 +429,15 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
     return sorted(group for group in groups if not all(re.search(r"[\[.]", p) for p in group.split(" is ")))
 
 
+def is_symbolic_number(obj: Any) -> bool:
+    numbers = sys.modules.get("sympy.core.numbers")
+    return isinstance(obj, getattr(numbers, "Number", ())) and type(obj).__module__ == "sympy.core.numbers"
+
+
 def has_identity(obj: Any) -> bool:
     if isinstance(obj, (*ATOMS, str, bytes, types.ModuleType, *BY_NAME, enum.Enum)) or (type(obj) is tuple and not obj):
+        return False
+    if is_symbolic_number(obj):
         return False
     return not (isinstance(obj, type | types.FunctionType) and obj.__module__ != "__main__")
 
@@ -527,6 +542,8 @@ class Eye:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.ids: dict[str, int] = {}
+        #: Where an object can say that it is gone: another may be at its address now.
+        self.refs: dict[str, Any] = {}
         self.modules = set(sys.modules)
 
     def inputs(self) -> list[str]:
@@ -550,13 +567,18 @@ class Eye:
         for name, value in names.items():
             if name == "__warningregistry__":  # its version counts how often filters were set, by anybody
                 value = {k: v for k, v in value.items() if k != "version"}
-            kept = "same" if self.ids.get(name) == id(value) else "new"
+            is_gone = name in self.refs and self.refs[name]() is None
+            kept = "same" if self.ids.get(name) == id(value) and not is_gone else "new"
             try:
                 text = ADDRESS.sub("0x", Walk(user_ns).text(value))
             except RecursionError:
                 text = "RecursionError"
             texts[name] = f"{kept if has_identity(value) else 'value'} {short(text)}"
         self.ids = {name: id(value) for name, value in names.items()}
+        self.refs = {}
+        for name, value in names.items():
+            with contextlib.suppress(TypeError):
+                self.refs[name] = weakref.ref(value)
         out = {
             str(n): short(ADDRESS.sub("0x", Walk(user_ns).text(v)))
             for n, v in self.shell.history_manager.output_hist.items()

@@ -22,6 +22,7 @@ LISTED = (
     r"an asyncio task that is not done cannot leave its process",
     r"a token of a context cannot leave its process",
     r"a hash that was begun cannot leave its process",
+    r"a memory map( of a file without a name)? cannot leave its process",
     r"an iterator of matches cannot leave its process",
     r"a reader of CSV that has begun cannot leave its process",
 )

@@ -75,6 +75,16 @@ def test_a_cell_that_did_not_run_is_different() -> None:
     [
         (["Wall time: 5.2 μs", "Wall time: 7 μs", "Wall time: 11.25 μs"], "Wall time: 100 μs", True),
         (["Wall time: 5.2 μs", "Wall time: 7 μs", "Wall time: 11.25 μs"], "Wall 100 μs", False),
+        (
+            ["array([[2, 1],\n [1, 1]])\nn=5", "array([[2, 0],\n [1, 1]])\nn=5", "array([[2, 1],\n [1, 1]])\nn=5"],
+            "array([[1, 1],\n [ 0, 10]])\nn=5",
+            True,
+        ),
+        (
+            ["array([[2, 1],\n [1, 1]])\nn=5", "array([[2, 0],\n [1, 1]])\nn=5", "array([[2, 1],\n [1, 1]])\nn=5"],
+            "array([[2, 1],\n [1, 1]])\nn=6",
+            False,
+        ),
         (["same", "same", "same"], "same", True),
         (["same", "same", "same"], "other", False),
     ],

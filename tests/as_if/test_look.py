@@ -34,6 +34,7 @@ SAME = {
     "sets in another order": ({"a", "b", "c", 1}, {1, "c", "b", "a"}),
     "attributes in another order": (Loud(a=1, b=2), Loud(b=2, a=1)),
     "arrays": (np.arange(3), np.arange(3)),
+    "parts of memory that nobody else shows": (np.arange(9)[2:4], np.arange(1, 9)[1:3]),
     "frames": (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]})),
 }
 DIFFERENT = {

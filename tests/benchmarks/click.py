@@ -67,7 +67,7 @@ def _click(notebook: Served) -> tuple[float, float]:
     return _said(notebook, "interrupted") * 1000 - clicked, gone - clicked
 
 
-def _measure(front_end: FrontEnd, kernel: str, clicks: int) -> list[tuple[float, float]]:
+def measure(front_end: FrontEnd, kernel: str, clicks: int) -> list[tuple[float, float]]:
     with (
         tempfile.TemporaryDirectory() as directory,
         served(front_end, KERNELS[kernel](), _CELLS, Path(directory)) as notebook,
@@ -89,7 +89,7 @@ def main() -> None:
     for front_end in FRONT_ENDS:
         for kernel in KERNELS:
             if arguments.only in f"{front_end.name} {kernel}":
-                times = _measure(front_end, kernel, max(1, arguments.clicks))
+                times = measure(front_end, kernel, max(1, arguments.clicks))
                 columns = [f"{statistics.median(each):.0f}, {max(each):.0f}" for each in zip(*times, strict=True)]
                 print("| " + " | ".join([front_end.name, kernel, str(len(times)), *columns]) + " |", flush=True)
 

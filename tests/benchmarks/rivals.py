@@ -100,3 +100,146 @@ def _write(stream: BinaryIO, value: object) -> None:
 def _read(stream: BinaryIO) -> bytes:
     (size,) = struct.unpack("<Q", stream.read(8))
     return stream.read(size)
+
+
+# ---------------------------------------------------------------- what other packages offer
+
+
+def concurrent_futures(function: Callable[..., Any]) -> Any:
+    """``concurrent.futures.ProcessPoolExecutor``, a new one."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(function).result(TIMEOUT)
+
+
+def loky_pool(function: Callable[..., Any]) -> Any:
+    """``loky.ProcessPoolExecutor``, a new one."""
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(function).result(TIMEOUT)
+
+
+def wrapt_timeout_decorator(function: Callable[..., Any]) -> Any:
+    from wrapt_timeout_decorator import timeout
+
+    return timeout(TIMEOUT, use_signals=False)(function)()
+
+
+def by_func_timeout(function: Callable[..., Any]) -> Any:
+    """In a thread, not in a process: it cannot end what holds the GIL."""
+    from func_timeout import func_timeout
+
+    return func_timeout(TIMEOUT, function)
+
+
+def by_pynisher(function: Callable[..., Any]) -> Any:
+    from pynisher import limit
+
+    return limit(function, wall_time=TIMEOUT, context="fork")()
+
+
+#: Of ``ipyparallel``, where it is started: a process that lives on, so each run finds what the last one left.
+_engines: list[Any] = []
+
+
+def start_engine() -> None:
+    """Start one engine of ipyparallel."""
+    import ipyparallel
+
+    cluster = ipyparallel.Cluster(n=1, log_level=40)
+    _engines[:] = [cluster, cluster.start_and_connect_sync(activate=True)]
+
+
+def stop_engine() -> None:
+    """End it."""
+    cluster, _ = _engines
+    _engines.clear()
+    cluster.stop_cluster_sync()
+
+
+def by_ipyparallel(function: Callable[..., Any]) -> Any:
+    """``%%px``, in an engine that is there already."""
+    from IPython.core.getipython import get_ipython
+
+    get_ipython().run_cell_magic("px", "", "r = 1 + 1")
+
+
+def ways() -> dict[str, Callable[..., Any]]:
+    """Return the other ways to call a function, by name."""
+    return {
+        "Process + Queue, fork": process_and_queue("fork"),
+        "Process + Queue, spawn": process_and_queue("spawn"),
+        "concurrent.futures, a new pool": concurrent_futures,
+        "pebble.concurrent.process": pebble_process,
+        "loky, a new pool": loky_pool,
+        "wrapt_timeout_decorator": wrapt_timeout_decorator,
+        "func_timeout (a thread)": by_func_timeout,
+        "pynisher": by_pynisher,
+        "ipyparallel %%px (lives on)": by_ipyparallel,
+    }
+
+
+def fork_and_wait_ms() -> float:
+    """Return how long that takes, in milliseconds."""
+    import time
+
+    begin = time.perf_counter()
+    fork_and_wait()
+    return (time.perf_counter() - begin) * 1000
+
+
+# ---------------------------------------------------------------- large objects by pickle 5
+
+
+def length_through_a_pipe(value: Any) -> int:
+    """Return ``len(value)``, found by a forked process that gets it through a pipe."""
+    out, into_it = os.pipe()
+    back_out, back = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            os.close(into_it)
+            with open(out, "rb") as reader:
+                os.write(back, struct.pack("<Q", len(pickle.loads(_read(reader)))))
+        finally:
+            os._exit(0)
+    os.close(out), os.close(back)
+    with open(into_it, "wb") as writer:
+        data = pickle.dumps(value, 5)
+        writer.write(struct.pack("<Q", len(data)))
+        writer.write(data)
+    return _length(pid, back_out)
+
+
+def length_through_shared_memory(value: Any) -> int:
+    """The same, with the large buffers copied into shared memory."""
+    import mmap
+
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    views = [buffer.raw() for buffer in buffers]
+    shared = mmap.mmap(-1, sum(view.nbytes for view in views) + len(data) + 1)
+    places, place = [], 0
+    for view in (*views, memoryview(data)):
+        shared[place : place + view.nbytes] = view
+        places.append((place, view.nbytes))
+        place += view.nbytes
+    back_out, back = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            every = [memoryview(shared)[begin : begin + size] for begin, size in places]
+            os.write(back, struct.pack("<Q", len(pickle.loads(every[-1], buffers=every[:-1]))))
+        finally:
+            os._exit(0)
+    os.close(back)
+    length = _length(pid, back_out)
+    shared.close()
+    return length
+
+
+def _length(pid: int, back: int) -> int:
+    with open(back, "rb") as reader:
+        (length,) = struct.unpack("<Q", reader.read(8))
+    os.waitpid(pid, 0)
+    return int(length)

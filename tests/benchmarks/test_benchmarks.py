@@ -1,7 +1,8 @@
-"""The benchmark command itself: it runs to its end, prints every row, and sees the memory that is used."""
+"""The benchmark commands themselves: they run to their end, print every row, and see the memory that is used."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,9 @@ from tests.benchmarks import output
 from tests.benchmarks.measure import Peaks, Way
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+PLOTS = ("costs", "goals", "memory", "profile")
+#: How many goals there are.
+ROWS = 33
 OURS = ["%%timeout, warm", "%%timeout, spawn", "all names by cloudpickle through a pipe", "natively"]
 CALLS = [
     "run_with_timeout, warm",
@@ -47,10 +51,10 @@ TABLES = {
 
 
 @pytest.mark.timeout(240)
-def test_the_benchmark_command_prints_every_row() -> None:
+def test_the_tables_have_every_row() -> None:
     """With tiny sizes, and whatever the figures are."""
     tiny = ["--rounds", "1", "--scale", "0.001", "--settle", "0", "--no-memory"]
-    command = [sys.executable, "-m", "tests.benchmarks", *tiny]
+    command = [sys.executable, "-m", "tests.benchmarks.tables", *tiny]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=220)
     assert done.returncode == 0, done.stdout + done.stderr
     printed = [block.splitlines() for block in re.split(r"\n\n", done.stdout)]
@@ -67,6 +71,37 @@ def test_the_benchmark_of_output_prints_every_row(monkeypatch: pytest.MonkeyPatc
     output.main()
     printed = capsys.readouterr().out.splitlines()
     assert [re.split(r"\s{2,}", line.strip())[0] for line in printed[1:]] == list(output.CASES)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_the_goals_are_measured_written_and_drawn(tmp_path: Path) -> None:
+    """Every row, with tiny sizes, and every plot."""
+    figures = tmp_path / "figures.json"
+    goals = ["goals", "--rounds", "1", "--scale", "0.001", "--write", str(figures)]
+    for part in (goals, ["plots", str(figures), str(tmp_path)]):
+        done = subprocess.run(
+            [sys.executable, "-m", f"tests.benchmarks.{part[0]}", *part[1:]],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=800,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(figures.read_text())["goals"]
+    assert len(rows) == ROWS and all(row["met"] == (row["measured"] <= row["allowed"]) for row in rows)
+    assert {each.name for each in tmp_path.glob("*.png")} == {f"{plot}.png" for plot in PLOTS}
+
+
+def test_the_plots_are_drawn_of_what_was_written(tmp_path: Path) -> None:
+    """Of a goal that is met and of one that is not, and of nothing that was not measured."""
+    goal = {"what": "a goal", "measured": 0.5, "allowed": 1.0, "unit": "×", "detail": "", "n": 1, "met": True}
+    figures = {
+        "goals": [goal, {**goal, "what": "another", "measured": 3.0, "met": False}],
+        "costs": {"%%timeout, warm": 5.0, "bare fork + waitpid": 1.0},
+        "profile": [{"what": "the code", "ms": 1.0}],
+    }
+    (tmp_path / "figures.json").write_text(json.dumps(figures))
+    command = [sys.executable, "-m", "tests.benchmarks.plots", str(tmp_path / "figures.json"), str(tmp_path / "plots")]
+    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=60)
+    assert {each.stem for each in (tmp_path / "plots").iterdir()} == {"goals", "costs", "profile"}
 
 
 def test_the_peaks_are_of_the_child_that_ends_and_of_this_process() -> None:

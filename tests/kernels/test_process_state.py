@@ -40,6 +40,14 @@ ROWS = {
         "quiet",
         "warnings.filters[0][0] == 'error' and warnings.filters[1][0] == 'ignore'",
     ),
+    "warnings that were shown": (
+        ("import contextlib, io, warnings, wave\nseen = []\ndef warn(line):\n"
+        "    registry = vars(wave).setdefault('__warningregistry__', {})\n"
+        "    warnings.warn_explicit('odd', UserWarning, 'wave.py', line, registry=registry)\nwarn(7)"),
+        "warn(7); print('quiet')\nwith contextlib.redirect_stderr(io.StringIO()): warn(8)",
+        "quiet",
+        "(setattr(warnings, 'showwarning', lambda *a, **k: seen.append(a[3])), [warn(n) for n in (7, 8, 9)]) and seen == [9]",
+    ),
     "logging": (
         "import logging, sys\nlogging.basicConfig(level='INFO', format='LOG %(message)s', stream=sys.stdout, force=True)",
         "logging.info('told'); logging.getLogger('own').setLevel(10)",

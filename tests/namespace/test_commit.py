@@ -26,6 +26,7 @@ from .conftest import Notebook
         ("x = open('/dev/null')", "open file"),
         ("import hashlib\nx = hashlib.sha256(b'a')", "a hash that was begun"),
         ("import re\nx = re.finditer('a', 'aa')", "an iterator of matches"),
+        ("import mmap\nx = mmap.mmap(-1, 9)", "a memory map"),
         ("import csv\nx = csv.reader(['a', 'b']); next(x)", "a reader of CSV that has begun"),
         ("import contextvars\nx = contextvars.ContextVar('v').set(1)", "a token of a context"),
         ("import asyncio\nx = asyncio.new_event_loop().create_future()", "task that is not done"),

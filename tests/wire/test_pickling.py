@@ -49,6 +49,20 @@ def test_the_tables_of_both_sides_agree(names: dict[str, Any]) -> None:
     assert there[number] is loaded.values["c"]
 
 
+def test_a_table_that_is_made_ahead_is_made_once_and_is_the_same(names: dict[str, Any]) -> None:
+    """Whether it is asked for before it is done or afterwards, and however often it is to be made."""
+    names["rows"] = [(i, str(i)) for i in range(20_000)]
+    table = dump_namespace(names, ["rows"]).table
+    table.make_ahead()
+    table.make_ahead()
+    objects = table.objects
+    assert any(obj is names["rows"][-1] for obj in objects)
+    table.make_ahead()
+    assert table.objects is objects
+    later = dump_namespace(names, ["rows"]).table
+    assert [type(obj) for obj in later.objects] == [type(obj) for obj in objects]
+
+
 def test_the_namespace_is_the_receivers_own(names: dict[str, Any]) -> None:
     """For functions and wherever else it is referred to; and it is not changed by the loading."""
     exec("k = 1\ndef f(): return k\ng = globals()", names)

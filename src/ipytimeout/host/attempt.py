@@ -41,6 +41,9 @@ from ipytimeout.wire.pickling import CALL, Dump
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+#: A pickle of so many bytes has objects by the hundred thousand: to list them takes as long as to load them.
+_LARGE = 1 << 22
+
 
 def run_work(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShell | None, view: SilentView) -> Ended:
     """Run a piece of work in a child, to its end; once more without what the child could not rebuild."""
@@ -103,6 +106,9 @@ def _run_once(
         stall = endings.stall_limit(options.timeout)
         child.tell_warden(Arm(options.timeout, options.kill_after, stall, options.partial, memory, view.shows_memory))
         child.send(message)
+        if len(dump.buffers[0]) > _LARGE:
+            run.until(lambda: run.verdict is not None or not child.sending)
+            dump.table.make_ahead()
         run.until(lambda: run.verdict is not None or (run.changes is not None and not run.running))
         if run.changes is not None and not run.running:
             raise _ChildCannotRebuild.of(run.changes.left_behind)

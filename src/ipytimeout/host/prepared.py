@@ -243,4 +243,5 @@ def _take_back(shell: InteractiveShell | None, ended: Ended) -> None:
         if ended.state is not None:
             apply_state(ended.state)
         ended.left_behind.update(process_state.take_back(ended.commit.settings))
-    import_like(ended.modules)
+    if import_like(ended.modules):
+        process_state.set_warnings_again(ended.commit.settings)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.wire.adapters import Adapters, Delta, Items, found_elsewhere, load
+from ipytimeout.wire.adapters import LAST, Adapters, Delta, Items, found_elsewhere, load
 from ipytimeout.wire.adapters.packing import PLAIN, Packed
 from ipytimeout.wire.messages import Rehearse
 from ipytimeout.wire.pickling import dump_namespace
@@ -70,3 +70,17 @@ def items() -> Items:
 def take_back(delta: Delta) -> dict[str, str]:
     """Set here what the run has set. Return what could not be set, each with its reason."""
     return _adapters().write(delta)
+
+
+def set_warnings_again(delta: Delta) -> None:
+    """Set what the run has left of warnings, after imports here, which set filters in another order."""
+    items, gone = delta
+    take_back(
+        (
+            {key: value for key, value in items.items() if key[0] in _OF_WARNINGS},
+            [key for key in gone if key[0] in _OF_WARNINGS],
+        )
+    )
+
+
+_OF_WARNINGS = ("warnings", LAST)

@@ -83,8 +83,12 @@ def library_modules() -> list[str]:
     return _known[1]
 
 
-def import_like(modules: Iterable[str]) -> None:
-    """Import the libraries' modules that a child has imported: natively they would be imported here."""
+def import_like(modules: Iterable[str]) -> bool:
+    """Import the libraries' modules that a child has imported: natively they would be imported here.
+
+    Tell whether there was one.
+    """
+    before = len(sys.modules)
     for name in modules:
         if name in sys.modules or name.partition(".")[0] in ("ipytimeout", "__main__", "__mp_main__"):
             continue
@@ -92,6 +96,7 @@ def import_like(modules: Iterable[str]) -> None:
             spec = importlib.util.find_spec(name)
             if spec is not None and (spec.origin is None or is_in_library(spec.origin)):
                 import_quietly(name)
+    return len(sys.modules) > before
 
 
 #: How many modules there were, and the newest, when these were found to be libraries.

@@ -24,7 +24,7 @@ INTERNALS = ("pandas.core.internals.", "pandas._libs.internals")
 
 
 def is_internal(cls: type) -> bool:
-    return cls.__module__.startswith(INTERNALS)
+    return (cls.__module__ or "").startswith(INTERNALS)  # None for a class made by a call, as sympy's functions are
 
 
 def reduce_frame(frame: Any, pickler: NamespacePickler) -> Any:

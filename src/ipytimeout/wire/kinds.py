@@ -27,8 +27,20 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from ipytimeout.wire import attributes, caches, containers, contexts, ended, frames, modules, pictures, small, states
-from ipytimeout.wire.arrays import Memory
+from ipytimeout.wire import (
+    attributes,
+    caches,
+    containers,
+    contexts,
+    ended,
+    frames,
+    mapped,
+    modules,
+    pictures,
+    small,
+    states,
+)
+from ipytimeout.wire.array_memory import Memory
 from ipytimeout.wire.facets import Facet
 from ipytimeout.wire.reducers import changes_pickling
 from ipytimeout.wire.tensors import Values
@@ -60,7 +72,14 @@ _OF_THE_PROCESS: tuple[type, ...] = (logging.Logger, logging.Manager)
 _IMMUTABLE_NAMES = frozenset(
     (
         *("asyncio.events.AbstractEventLoop", "_asyncio.Future", "asyncio.futures.Future"),
-        *("_csv.writer", "_csv.reader", "numpy.ufunc", "numpy.dtype", "numpy.generic"),
+        *(
+            "_csv.writer",
+            "_csv.reader",
+            "numpy.ufunc",
+            "numpy.dtype",
+            "numpy.generic",
+            "numpy._core.multiarray.flagsobj",
+        ),
         *("pandas.core.dtypes.base.ExtensionDtype", "pandas.api.extensions.ExtensionDtype"),
     )
 )
@@ -131,6 +150,7 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "weakref.WeakValueDictionary": (_WEAK,),
     "weakref.WeakKeyDictionary": (_WEAK,),
     "_weakrefset.WeakSet": (_WEAK,),
+    "numpy.memmap": (Memory(), attributes.OwnedAttributes("mapped", mapped.OWN)),
     "pandas.core.generic.NDFrame": (_FRAME,),
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),

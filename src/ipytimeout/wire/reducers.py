@@ -34,6 +34,7 @@ from ipytimeout.wire import (
     contexts,
     ended,
     frames,
+    mapped,
     pictures,
     small,
     symbols,
@@ -42,6 +43,7 @@ from ipytimeout.wire import (
     widgets,
 )
 from ipytimeout.wire.ended import Refused
+from ipytimeout.wire.libraries import is_library
 
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
@@ -408,6 +410,11 @@ def of_a_library(name: str, value: object) -> OfALibrary | None:
     ``from sympy import *`` brings dozens.
     """
     cls = type(value)
+    if cls in (dict, list, set):
+        found = (
+            module for module in _packages(len(sys.modules), next(reversed(sys.modules))) if _has(module, name, value)
+        )
+        return next((OfALibrary(module.__name__, name, value) for module in found if is_library(module)), None)
     # That of a class made by a call, as sympy's functions are, may be None.
     if cls.__module__ in ("builtins", "__main__", None) or isinstance(
         value, type | types.FunctionType | types.ModuleType
@@ -417,6 +424,12 @@ def of_a_library(name: str, value: object) -> OfALibrary | None:
         if _has(sys.modules.get(module), name, value):
             return OfALibrary(module, name, value)
     return None
+
+
+@functools.lru_cache(maxsize=1)
+def _packages(count: int, newest: str) -> list[types.ModuleType]:
+    """Return the modules that are in no package: where a library's own dicts are imported from."""
+    return [module for name, module in list(sys.modules.items()) if "." not in name and module is not None]
 
 
 def of_any_module(name: str, value: object) -> OfALibrary | None:
@@ -486,6 +499,12 @@ def reduce_weak_proxy(proxy: Any, pickler: NamespacePickler) -> Reduced:
 
 def dead_proxy() -> Any:
     return weakref.proxy(_Gone())
+
+
+def reduce_bunch(bunch: Any, pickler: NamespacePickler) -> Reduced:
+    """scikit-learn's dict of attributes, whose own way drops those that are no items."""
+    new: Any = copyreg.__newobj__  # type: ignore[attr-defined]
+    return new, (type(bunch),), vars(bunch), None, iter(list(bunch.items())), _set_shared_dict
 
 
 def reduce_weak_dict(obj: Any, pickler: NamespacePickler) -> Reduced:
@@ -568,7 +587,10 @@ _BY_TYPE.update(
 
 #: By the name of a class of the method resolution order, so that nothing is imported.
 _BY_NAME: dict[str, Reducer] = {
+    "numpy.memmap": mapped.reduce_mapped,
     "numpy.ndarray": arrays.reduce_array,
+    "numpy._core.multiarray.flagsobj": small.reduce_flags,
+    "mmap.mmap": refuse("a memory map"),
     "torch.Tensor": tensors.reduce_tensor,
     "pandas.core.generic.NDFrame": frames.reduce_frame,
     "pandas.core.internals.managers.SingleBlockManager": frames.reduce_series_manager,
@@ -576,6 +598,7 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    "sklearn.utils._bunch.Bunch": reduce_bunch,
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),

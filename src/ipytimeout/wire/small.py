@@ -1,4 +1,5 @@
-"""Small things of C that can be told by their parts: writers of CSV, a thread's own values, numpy's made functions.
+"""Small things of C that can be told by their parts: writers of CSV, a thread's own values, numpy's made functions
+and flags.
 
 In both processes. What they are made of is known to the garbage collector only.
 """
@@ -87,3 +88,21 @@ def reduce_ufunc(ufunc: Any, pickler: NamespacePickler) -> Any:
 def make_ufunc(function: Any, inputs: int, outputs: int, identity: Any) -> Any:
     made = sys.modules["numpy"].frompyfunc
     return made(function, inputs, outputs) if identity is None else made(function, inputs, outputs, identity=identity)
+
+
+def reduce_flags(flags: Any, pickler: NamespacePickler) -> Any:
+    """``x.flags``: a note of how the array was. Which array it was, it does not tell."""
+    return make_flags, (flags.c_contiguous, flags.f_contiguous, flags.owndata, flags.writeable, flags.aligned)
+
+
+def make_flags(in_c_order: bool, in_f_order: bool, owns: bool, writeable: bool, aligned: bool) -> Any:
+    """Return the flags of an array that has such ones."""
+    numpy: Any = sys.modules["numpy"]
+    array = numpy.zeros((2, 2, 2))
+    if in_c_order:
+        array = array[0, 0] if in_f_order else array[:]
+    else:
+        array = array.T if in_f_order else array.transpose(0, 2, 1)
+    array = array.copy(order="K") if owns else array
+    array.setflags(write=writeable, align=aligned)
+    return array.flags

@@ -24,26 +24,37 @@ class ObjectTable:
     child's counterpart of one may be alive, but the host has nothing that it would stand for.
     """
 
-    __slots__ = ("_build", "_numbers", "_objects", "private", "seeds")
+    __slots__ = ("_ahead", "_build", "_numbers", "_objects", "private", "seeds")
 
     def __init__(self, build: Callable[[], list[object]], seeds: int, private: Iterable[int] = ()) -> None:
         self._build: Callable[[], list[object]] | None = build
         self._objects: list[object] = []
+        self._ahead: threading.Thread | None = None
         self._numbers: dict[int, int] | None = None
         self.seeds = seeds
         self.private = frozenset(private)
 
     @property
     def objects(self) -> list[object]:
-        """Every object by its number. Made when it is first asked for: that takes a second for a million objects.
-
-        While the child loads what was sent, a host that waits for it anyway may ask.
-        """
+        """Every object by its number. Made when it is first asked for: that takes a second for a million objects."""
+        if self._ahead is not None:
+            self._ahead.join()
+            self._ahead = None
         if self._build is not None:
-            with collector_paused():
-                self._objects = self._build()
-            self._build = None
+            self._make()
         return self._objects
+
+    def make_ahead(self) -> None:
+        """Make it in a thread: while the child loads a million objects, the host has nothing else to do."""
+        if self._build is not None and self._ahead is None:
+            self._ahead = threading.Thread(target=self._make, name="ipytimeout-table", daemon=True)
+            self._ahead.start()
+
+    def _make(self) -> None:
+        assert self._build is not None
+        with collector_paused():
+            self._objects = self._build()
+        self._build = None
 
     @property
     def numbers(self) -> dict[int, int]:

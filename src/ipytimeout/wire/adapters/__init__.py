@@ -18,6 +18,8 @@ from typing import Any, Protocol, TypeAlias
 
 #: Other packages name their adapters here: an ``Adapter``, or a class of one.
 ENTRY_POINTS = "ipytimeout.adapters"
+#: The adapter that writes last: what others write may set filters, and then it is not known any more what was shown.
+LAST = "warnings that were shown"
 #: By the name of the adapter, then of the item.
 Items: TypeAlias = dict[str, dict[str, Any]]
 #: What was set, and what is gone: each by adapter and item.
@@ -67,7 +69,7 @@ class Adapters:
         for adapter, item in delta[1]:
             gone.setdefault(adapter, []).append(item)
         failed: dict[str, str] = {}
-        for name in {**items, **gone}:
+        for name in sorted({**items, **gone}, key=lambda name: name == LAST):
             failed.update(self._write(name, items.get(name, {}), gone.get(name, [])))
         return failed
 
@@ -140,7 +142,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
-    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, WARNINGS
+    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
     from ipytimeout.wire.adapters.libraries import ACCESSORS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
@@ -166,6 +168,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "inline figures": INLINE,
         "widgets": WIDGETS,
         "attributes": AssignedAttributes(),
+        LAST: SHOWN,
     }
     for point in elsewhere:
         name, _, value = point.partition("=")

@@ -33,6 +33,47 @@ class _Warnings:
                 setattr(warnings, name, value)
 
 
+class _Shown:
+    """Which warnings of libraries were shown: most are shown once, at each place that gives one.
+
+    A module's registry holds for as long as no filter is set; then Python forgets it, and so does this.
+    """
+
+    module = "warnings"
+    _registry = "__warningregistry__"
+
+    def read(self) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        version = None
+        for name, module in list(sys.modules.items()):
+            registry = getattr(module, "__dict__", {}).get(self._registry)
+            if registry and name != "__main__" and len(registry) > 1:
+                version = _version_of_filters() if version is None else version
+                if registry.get("version") == version:
+                    items[name] = frozenset(key for key in registry if type(key) is tuple)
+        return items
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        version = _version_of_filters()
+        for name in {*items, *gone} & sys.modules.keys():
+            registry = vars(sys.modules[name]).setdefault(self._registry, {})
+            registry.clear()
+            registry.update(dict.fromkeys(items.get(name, ()), True), version=version)
+
+
+def _version_of_filters() -> object:
+    """Return the number that Python compares registries with: a warning that is ignored leaves it in one."""
+    registry: dict[Any, Any] = {}
+    ours = ("ignore", None, Warning, None, 0)
+    filters: Any = warnings.filters
+    filters.insert(0, ours)  # past ``simplefilter``, which would count as a change
+    try:
+        warnings.warn_explicit("", Warning, "", 0, registry=registry)
+    finally:
+        del filters[next(i for i, each in enumerate(filters) if each is ours)]  # the user may have made an equal one
+    return registry.get("version")
+
+
 class _Recursion:
     module = "sys"
 
@@ -77,4 +118,4 @@ class _Locale:
             locale.setlocale(locale.LC_ALL, value)
 
 
-WARNINGS, RECURSION, DECIMAL, LOCALE = _Warnings(), _Recursion(), _Decimal(), _Locale()
+WARNINGS, SHOWN, RECURSION, DECIMAL, LOCALE = _Warnings(), _Shown(), _Recursion(), _Decimal(), _Locale()
