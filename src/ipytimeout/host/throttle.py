@@ -126,7 +126,8 @@ class Throttle:
         if self._pace is not None and self._backlog.is_too_long:
             self._calm = self._clock() + _CALM
             self._show_all(self._backlog.leave_out(_LATEST))
-        if not isinstance(message, Stream) or self._clock() - self._forwarded > _AT_ONCE:
+        is_joined = isinstance(message, Stream) and self._pace is not None
+        if not is_joined or self._clock() - self._forwarded > _AT_ONCE:
             self._forward(live=True)
         if self._shows_latest and self._note_due == inf and self._is_holding:
             self._note_due = self._clock() + _NOTE
