@@ -17,6 +17,7 @@ import contextlib
 import copyreg
 import enum
 import functools
+import gc
 import hashlib
 import io
 import itertools
@@ -559,6 +560,7 @@ class Eye:
 
     def __call__(self, path: str) -> None:
         """Write what there is to a file."""
+        gc.collect()  # when it comes by itself, and what weak references show until then, is chance
         user_ns = self.shell.user_ns
         names = {
             name: value

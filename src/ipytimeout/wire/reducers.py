@@ -587,6 +587,7 @@ _BY_TYPE.update(
 
 #: By the name of a class of the method resolution order, so that nothing is imported.
 _BY_NAME: dict[str, Reducer] = {
+    "numpy.dtype": arrays.reduce_dtype,
     "numpy.memmap": mapped.reduce_mapped,
     "numpy.ndarray": arrays.reduce_array,
     "numpy._core.multiarray.flagsobj": small.reduce_flags,
@@ -599,9 +600,11 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
     "sklearn.utils._bunch.Bunch": reduce_bunch,
+    "matplotlib.figure._AxesStack": small.reduce_axes_stack,
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
+    **dict.fromkeys(symbols.EVALUATED_KINDS, symbols.reduce_applied),
     "sympy.polys.domains.domain.Domain": symbols.reduce_domain,
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
