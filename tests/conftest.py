@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 EXPECTED_SKIP = "not here:"
-MEASURED = pytest.StashKey[list[str]]()
+#: Under this name a report carries it, from the process of the test to the one that prints.
+MEASURED = "measured"
 
 
 def _skips_fail() -> bool:
@@ -70,16 +71,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Any:
     """Note a measured number: it is printed at the end of the session, whether the test passes or not."""
-    lines = request.config.stash.setdefault(MEASURED, [])
 
     def note(text: str) -> None:
-        lines.append(f"{request.node.name}: {text}")
+        request.node.user_properties.append((MEASURED, f"{request.node.name}: {text}"))
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if lines := config.stash.get(MEASURED, []):
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for status in ("passed", "failed") for report in terminalreporter.stats.get(status, [])]
+    lines = [text for report in reports for name, text in report.user_properties if name == MEASURED]
+    if lines:
         terminalreporter.section("measured")
         for line in lines:
             terminalreporter.write_line(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from math import inf, nan
@@ -83,7 +84,7 @@ def test_inside_the_run_is_asked(run: Recorder) -> None:
         ((decimal.Decimal("0.5"),), {}, (0.5, "")),
         ((1.0000000001,), {}, (1.0, "")),
     ],
-    ids=str,
+    ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )
 def test_progress_takes_an_iterable_or_a_fraction(
     run: Recorder, arguments: tuple[Any, ...], named: dict[str, Any], told: Any

@@ -26,7 +26,7 @@ import nbformat
 from playwright.sync_api import Locator, Page
 
 from tests.e2e.chromium import open_page
-from tests.kernels.environments import REPOSITORY, make_environment, pip_install, second_environment
+from tests.kernels.environments import REPOSITORY, make_environment, one_at_a_time, pip_install, second_environment
 from tests.kernels.interpreters import interpreters
 
 TOKEN = "token-of-the-test"
@@ -64,12 +64,13 @@ def environment(*requirements: str, say: Callable[[str], None] = lambda text: No
     where = REPOSITORY / f".venv-{name}"
     stamp, python = where / "made-of", where / "bin" / "python"
     recipe = "\n".join((str(base), *requirements))
-    if not (stamp.exists() and stamp.read_text() == recipe and python.exists()):
-        say(f"making {where.name}: {', '.join(requirements)} (once; a minute or so)")
-        shutil.rmtree(where, ignore_errors=True)
-        make_environment(base.path, where)
-        pip_install(python, *(part for each in requirements for part in each.split()), cwd=REPOSITORY)
-        stamp.write_text(recipe)
+    with one_at_a_time(where):
+        if not (stamp.exists() and stamp.read_text() == recipe and python.exists()):
+            say(f"making {where.name}: {', '.join(requirements)} (once; a minute or so)")
+            shutil.rmtree(where, ignore_errors=True)
+            make_environment(base.path, where)
+            pip_install(python, *(part for each in requirements for part in each.split()), cwd=REPOSITORY)
+            stamp.write_text(recipe)
     return str(python)
 
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+
 from ipytimeout.host.backlog import MOST, Backlog
 from ipytimeout.host.excerpt import LeftOut, Shown
-from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, Payload, Stream
+from ipytimeout.wire.messages import (
+    ClearOutput,
+    CommClose,
+    CommHandled,
+    CommMsg,
+    CommOpen,
+    DisplayData,
+    Error,
+    Json,
+    Payload,
+    Stream,
+)
 
 ERROR = Error("E", "", [])
 PAGE = Payload({})
@@ -16,6 +31,10 @@ def out(text: str) -> Stream:
 
 def display(text: str, of: str = "", *, update: bool = False) -> DisplayData:
     return DisplayData({"text/plain": text}, {}, {"display_id": of} if of else {}, update)
+
+
+def comm(comm_id: str, request: str = "", *, buffers: tuple[bytes, ...] = (), **state: Json) -> CommMsg:
+    return CommMsg(comm_id, {"method": "update", "state": state, "buffer_paths": []}, {}, request, buffers)
 
 
 def waiting(*outputs: Shown) -> list[Shown]:
@@ -95,3 +114,54 @@ def test_it_is_too_long_by_number_or_by_size() -> None:
     assert large.is_too_long
     large.leave_out(200)
     assert not large.is_too_long and large.missing == LeftOut(displays=4)
+
+
+OPEN = CommOpen("b", "jupyter.widget", None, {}, {})
+
+
+def test_values_of_a_widget_that_were_overtaken_go_out_with_the_newer_ones() -> None:
+    assert waiting(comm("a", value=1), out("x"), comm("b", value=5), comm("a", max=9), comm("a", value=2)) == [
+        out("x"),
+        comm("b", value=5),
+        comm("a", value=2, max=9),
+    ]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param([OPEN], id="another widget is opened, which may refer to this one"),
+        pytest.param([CommClose("b", {}, {})], id="one is closed"),
+        pytest.param([comm("a", "moved by the user", value=3)], id="an answer to the user"),
+        pytest.param([comm("a", outputs=[])], id="what an Output has in it"),
+        pytest.param([comm("a", msg_id="cell")], id="an Output begins to take what is shown"),
+        pytest.param([comm("a", buffers=(b"x",), value=3)], id="binary values"),
+        pytest.param([CommMsg("a", {"method": "custom", "content": 1}, {}, "")], id="a message of its own kind"),
+    ],
+)
+def test_values_stay_on_their_side_of(between: list[Shown]) -> None:
+    messages = [comm("a", value=1), *between, comm("a", value=2)]
+    assert waiting(*messages) == messages
+
+
+def test_an_output_that_stops_and_begins_again_takes_an_animation_of_which_the_last_frame_is_left() -> None:
+    begins, stops, clear = comm("a", msg_id="cell"), comm("a", msg_id=""), ClearOutput(wait=True)
+    frames = [[begins, clear, out(str(number)), stops] for number in range(3)]
+    assert waiting(*itertools.chain(*frames)) == [begins, clear, out("2"), stops]
+
+
+def test_a_message_of_a_comm_is_never_left_out() -> None:
+    backlog = Backlog()
+    messages = [OPEN, comm("b", msg_id="cell"), CommMsg("b", {}, {}, ""), CommHandled("r"), CommClose("b", {}, {})]
+    for message in messages:
+        backlog.put(display("x"))
+        backlog.put(message)
+    assert backlog.leave_out() == messages
+    assert [backlog.take()] == [LeftOut(displays=5)]
+
+
+def test_what_is_binary_counts_by_its_size() -> None:
+    backlog = Backlog()
+    for _ in range(7):
+        backlog.put(comm("a", buffers=(bytes(10_000_000),), value=None))
+    assert backlog.is_too_long

@@ -6,11 +6,12 @@ from math import inf
 
 import pytest
 
+from ipytimeout.host.comm_messages import Said
 from ipytimeout.host.excerpt import Excerpt, Output
 from ipytimeout.host.pace import LIVE, SERVER, Pace
 from ipytimeout.host.supervise import Question
 from ipytimeout.host.throttle import Throttle
-from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, InputReply, InputRequest, Stream
+from ipytimeout.wire.messages import ClearOutput, CommMsg, DisplayData, Error, InputReply, InputRequest, Stream
 
 
 class Page:
@@ -18,9 +19,13 @@ class Page:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.seen: list[tuple[float, Output]] = []
+        self.seen: list[tuple[float, Output | Said]] = []
+        self.captured = False
 
     def show(self, message: Output) -> None:
+        self.seen.append((self.now, message))
+
+    def take(self, message: Said) -> None:
         self.seen.append((self.now, message))
 
     def ask(self, request: InputRequest) -> Question:
@@ -56,7 +61,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Page:
 
 def throttle_of(page: Page, limit: float, *, paced: bool = True, shows_latest: bool = False) -> Throttle:
     pace = Pace() if paced else None
-    return Throttle(page, Excerpt(limit), pace, shows_latest=shows_latest, clock=lambda: page.now)
+    return Throttle(page, Excerpt(limit), pace, page, shows_latest=shows_latest, clock=lambda: page.now)
 
 
 def go_on(throttle: Throttle, page: Page, seconds: float) -> None:
@@ -218,3 +223,68 @@ def test_an_interrupt_at_the_end_is_enough_of_it(page: Page, monkeypatch: pytest
     throttle.show(Stream("stdout", "x" * 8_000_000))
     throttle.finish(wait=True)
     assert "MB of text left out here" in page.notes[-1]
+
+
+def values(number: int) -> CommMsg:
+    return CommMsg("slider", {"method": "update", "state": {"value": number}}, {}, "")
+
+
+def begins(takes: bool) -> CommMsg:
+    return CommMsg("output", {"method": "update", "state": {"msg_id": "cell" if takes else ""}}, {}, "")
+
+
+def test_what_is_said_on_a_comm_waits_behind_the_text_before_it(page: Page) -> None:
+    throttle = throttle_of(page, inf)
+    throttle.show(Stream("stdout", "x" * 1_000_000))
+    for number in range(100):
+        throttle.show(values(number))
+    throttle.show(Stream("stdout", "after"))
+    go_on(throttle, page, 10)
+    assert [each for _, each in page.seen][-2:] == [values(99), Stream("stdout", "after")]
+    assert page.text == "x" * 1_000_000 + "after"
+
+
+def test_what_a_widget_takes_is_parted_from_text_that_was_held_back(page: Page) -> None:
+    """The end of the text before comes before the widget takes anything, and what is missing there is said there."""
+    throttle = throttle_of(page, 100_000)
+    throttle.show(Stream("stdout", "before\n" * 100_000))
+    for message in (begins(True), Stream("stdout", "inside\n"), begins(False), Stream("stdout", "after\n")):
+        throttle.show(message)
+    throttle.finish(wait=True)
+    order = [each for _, each in page.seen]
+    first, last = order.index(begins(True)), order.index(begins(False))
+    assert order[first:] == [begins(True), Stream("stdout", "inside\n"), begins(False), Stream("stdout", "after\n")]
+    assert last == first + 2 and "left out here" in page.notes[-1]
+    assert isinstance(order[first - 1], Stream)
+
+
+def test_a_note_that_could_not_be_replaced_is_not_shown(page: Page) -> None:
+    throttle = throttle_of(page, 100_000, shows_latest=True)
+    page.captured = True
+    throttle.show(Stream("stdout", "x\n" * 100_000))
+    go_on(throttle, page, 3)
+    assert not page.notes
+    throttle.finish(wait=True)
+    assert len(page.notes) == 1 and "left out here" in page.notes[0]
+
+
+def test_a_flood_of_values_is_what_a_server_lets_through_and_ends_with_the_last(page: Page) -> None:
+    throttle = throttle_of(page, inf)
+    for number in range(20_000):
+        throttle.show(values(number))
+        page.now += 0.0001
+        throttle.go_on()
+    throttle.finish(wait=True)
+    assert page.seen[-1][1] == values(19_999)
+    assert SERVER.messages <= len(page.seen) <= 2 * SERVER.messages
+
+
+def test_when_a_run_was_ended_no_message_on_a_comm_is_missing(page: Page) -> None:
+    throttle = throttle_of(page, 10_000_000)
+    said: list[Said] = []
+    for number in range(300):
+        throttle.show(Stream("stdout", "x" * 50_000))
+        said.append(CommMsg("canvas", {"method": "custom", "content": number}, {}, ""))
+        throttle.show(said[-1])
+    throttle.finish(wait=False)
+    assert page.now == 100 and [each for _, each in page.seen if isinstance(each, CommMsg)] == said

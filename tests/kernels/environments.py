@@ -7,12 +7,14 @@ ends of what is supported.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,15 +34,24 @@ def second_environment(say: Callable[[str], None] = lambda text: None) -> str:
     recipe = "\n".join((str(base), SECOND_IPYKERNEL, *parts))
     digest = hashlib.sha256(recipe.encode()).hexdigest()
     stamp, python = SECOND / "made-of", SECOND / "bin" / "python"
-    if stamp.exists() and stamp.read_text() == digest and python.exists():
+    with one_at_a_time(SECOND):
+        if stamp.exists() and stamp.read_text() == digest and python.exists():
+            return str(python)
+        version = ".".join(map(str, base.version))
+        say(f"making {SECOND.name}: Python {version} with ipykernel {SECOND_IPYKERNEL} (once; a minute or so)")
+        shutil.rmtree(SECOND, ignore_errors=True)
+        make_environment(base.path, SECOND)
+        pip_install(python, "-e", ".[notebooks]", f"ipykernel=={SECOND_IPYKERNEL}.*", cwd=REPOSITORY)
+        stamp.write_text(digest)
         return str(python)
-    version = ".".join(map(str, base.version))
-    say(f"making {SECOND.name}: Python {version} with ipykernel {SECOND_IPYKERNEL} (once; a minute or so)")
-    shutil.rmtree(SECOND, ignore_errors=True)
-    make_environment(base.path, SECOND)
-    pip_install(python, "-e", ".[notebooks]", f"ipykernel=={SECOND_IPYKERNEL}.*", cwd=REPOSITORY)
-    stamp.write_text(digest)
-    return str(python)
+
+
+@contextmanager
+def one_at_a_time(where: Path) -> Iterator[None]:
+    """Hold off the other processes of the tests that need this environment while one of them makes it."""
+    with open(where.with_name(f"{where.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def make_environment(python: str, where: Path) -> None:

@@ -356,3 +356,67 @@ del alien""")
     assert not front.of(cell, "comm_msg") and not front.of(cell, "comm_open") and not front.of(cell, "comm_close")
     front.update(slider, {"value": 2})
     assert front.kernel.run("print(slider.value)").stdout == "2\n"
+
+
+_FLOOD = "for i in range(30_000): print('a line of some length', i)\n"
+
+
+def test_widgets_keep_their_place_in_a_flood(front: Front) -> None:
+    """What is printed before an Output takes over comes before, and a widget is closed after it was shown."""
+    cell = front.execute(f"""%%timeout -q --max-output inf 60
+out, slider = ipywidgets.Output(), ipywidgets.IntSlider()
+{_FLOOD}with out: print('inside')
+print('after')
+display(slider)
+for i in range(3000): slider.value = i % 100
+slider.close()""")
+    assert front.reply(cell)["status"] == "ok"
+    front.read(lambda: is_idle(front, cell))
+    out, slider = opened(front, cell, "OutputModel"), opened(front, cell, "IntSliderModel")
+    order, captures, lines = [], False, 0
+    for message in front.iopub:
+        content, kind = message["content"], message["msg_type"]
+        if message["parent_header"].get("msg_id") != cell:
+            continue
+        if kind == "comm_msg" and content["comm_id"] == out:
+            captures = bool(content["data"]["state"]["msg_id"])
+        elif kind == "stream" and content["text"] in ("inside\n", "after\n"):
+            order.append((content["text"].strip(), captures, lines))
+        elif kind == "stream":
+            assert not captures
+            lines += content["text"].count("\n")
+        elif kind == "display_data" or (content.get("comm_id") == slider and kind == "comm_close"):
+            order.append((kind, captures, lines))
+    assert order == [
+        ("inside", True, 30_000),
+        ("after", False, 30_000),
+        ("display_data", False, 30_000),
+        ("comm_close", False, 30_000),
+    ]
+    assert state_of(front, slider)["value"] == 99
+
+
+def test_a_slider_is_answered_in_a_flood_and_nothing_said_on_a_comm_is_lost(front: Front) -> None:
+    """Ended by its deadline while it floods the page with text and with values."""
+    cell = front.execute("""%%timeout -q -k 0 2
+slider, bar = ipywidgets.IntSlider(), ipywidgets.IntProgress(max=1 << 60)
+handled = []
+slider.observe(lambda c: handled.append(c.new), 'value')
+display(slider, bar)
+while True:
+    bar.value += 1
+    print(bar.value)
+    sum(range(10_000))""")
+    slider = opened(front, cell, "IntSliderModel")
+    moves = [set_value(front, slider, value) for value in (3, 5, 7)]
+    assert front.reply(cell)["ename"] == "DeadlineExceeded"
+    front.read(lambda: is_idle(front, cell) and all(is_idle(front, move) for move in moves))
+    assert [echoes(front, move) for move in moves] == [[{"value": 3}], [{"value": 5}], [{"value": 7}]]
+    bar = opened(front, cell, "IntProgressModel")
+    values = [
+        c["data"]["state"]["value"]
+        for c in front.of(cell, "comm_msg")
+        if c["comm_id"] == bar and "value" in c["data"]["state"]
+    ]
+    assert 10 < len(values) < 3000 and values == sorted(values)
+    assert state_of(front, slider)["disabled"] is True

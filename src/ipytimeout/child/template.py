@@ -20,11 +20,11 @@ import socket
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
 from ipytimeout.child.main import Child
+from ipytimeout.child.orphans import fork_orphan
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.messages import Adopt, Fork, Forked, Hurry, Message, Preload, Settle
@@ -141,34 +141,21 @@ class Template:
             self._unclean = "a library that the notebook has imported started threads"
         if self._unclean:
             return Forked(0, self._unclean)
-        read, write = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the threads that there are survive a fork
-            middle = os.fork()
-            if middle == 0:
-                # The child's parent is to be the warden, to which an orphan goes: so this process ends at once.
-                between = os.getpid()
-                pid = os.fork()
-                if pid == 0:
-                    self._become_child(descriptors, (read, write), between)
-                os.write(write, str(pid).encode())
-                os._exit(0)
-        os.close(write)
-        pid = int(os.read(read, 32) or b"0")
-        os.close(read)
-        os.waitpid(middle, 0)
-        if pid:  # and an orphan by now: the warden is its parent
-            frame = b"".join(bytes(part) for part in encode(Adopt(pid)))
-            socket.send_fds(self._adopting, [frame], descriptors[-_FOR_WARDEN:])
-        return Forked(pid, "" if pid else "the template could not fork")
+        try:
+            pid = fork_orphan(lambda between: self._become_child(descriptors, between))
+        except OSError as error:
+            return Forked(0, f"the template could not fork: {error.strerror}")
+        frame = b"".join(bytes(part) for part in encode(Adopt(pid)))  # the warden is its parent by now
+        socket.send_fds(self._adopting, [frame], descriptors[-_FOR_WARDEN:])
+        return Forked(pid, "")
 
-    def _become_child(self, descriptors: list[int], close: tuple[int, int], between: int) -> NoReturn:
+    def _become_child(self, descriptors: list[int], between: int) -> NoReturn:
         try:
             stdout, stderr, channel, status, stack, *of_warden = descriptors
             os.setsid()
             os.dup2(stdout, 1)
             os.dup2(stderr, 2)
-            for descriptor in (stdout, stderr, *of_warden, *close, self._host.detach(), self._adopting.detach()):
+            for descriptor in (stdout, stderr, *of_warden, self._host.detach(), self._adopting.detach()):
                 os.close(descriptor)
             gc.enable()
             _reseed()

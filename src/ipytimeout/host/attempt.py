@@ -79,6 +79,7 @@ def _run_once(
         view.around(ShellRelay(shell) if shell is not None else PlainRelay()),
         options.max_output,
         can_replace=view.can_replace,
+        comms=work.comms,
     )
     try:
         child = launcher.take(settle)

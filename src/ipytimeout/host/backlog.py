@@ -2,6 +2,7 @@
 
 Law of the file: nothing overtakes anything. What nobody could have seen is dropped in silence: an update that a newer
 one of the same display replaces, what a ``clear_output`` would clear. What is left out has something in its place.
+A message of a comm is never left out.
 """
 
 from __future__ import annotations
@@ -9,8 +10,19 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from ipytimeout.host.comm_messages import goes_on, is_values, together, weight
 from ipytimeout.host.excerpt import LeftOut, Shown, size_of, without_overwritten
-from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Stream
+from ipytimeout.wire.messages import (
+    ClearOutput,
+    CommClose,
+    CommHandled,
+    CommMsg,
+    CommOpen,
+    DisplayData,
+    Error,
+    ExecuteResult,
+    Stream,
+)
 
 #: So many outputs wait at most, and displays of so many bytes.
 MOST: Final = 2500
@@ -34,6 +46,11 @@ class Backlog:
         return len(self._waiting)
 
     @property
+    def first(self) -> Shown:
+        """What waits longest."""
+        return self._waiting[0]
+
+    @property
     def is_too_long(self) -> bool:
         return self._others > MOST or self._bytes > MOST_BYTES
 
@@ -51,6 +68,11 @@ class Backlog:
                 self._forget_cleared()
             case DisplayData(update=True):
                 self._forget_overtaken(output)
+            case CommMsg() if goes_on(last, output):
+                self._pop()
+                return
+            case CommMsg() if is_values(output):
+                output = self._with_overtaken_values(output)
             case Stream(name, text) if isinstance(last, Stream) and last.name == name and len(last.text) < _MERGED:
                 output = Stream(name, without_overwritten(last.text + text))
                 self._pop()
@@ -116,6 +138,20 @@ class Backlog:
             self._waiting.append(output)
             self._count(output, 1)
 
+    def _with_overtaken_values(self, newer: CommMsg) -> CommMsg:
+        """Take along what has not been said yet of the same widget."""
+        for back in range(1, min(len(self._waiting), _LOOK_BACK) + 1):
+            match self._waiting[-back]:
+                case CommMsg(comm_id) as older if comm_id == newer.comm_id:
+                    if older.request != newer.request or not is_values(older):
+                        return newer
+                    self._count(older, -1)
+                    del self._waiting[-back]
+                    return together(older, newer)
+                case CommOpen() | CommClose():
+                    return newer
+        return newer
+
     def _forget_overtaken(self, update: DisplayData) -> None:
         for back in range(1, min(len(self._waiting), _LOOK_BACK) + 1):
             match self._waiting[-back]:
@@ -130,7 +166,11 @@ class Backlog:
 
 
 def _weight(output: Shown) -> int:
-    """Return how many bytes of a display wait; texts are limited already."""
-    if not isinstance(output, DisplayData):
-        return 0
-    return sum(len(value) if isinstance(value, str) else 100 for value in output.data.values())
+    """Return how many bytes of it wait; texts are limited already."""
+    match output:
+        case CommOpen() | CommMsg() | CommClose() | CommHandled():
+            return weight(output)
+        case DisplayData(data):
+            return sum(len(value) if isinstance(value, str) else 100 for value in data.values())
+        case _:
+            return 0

@@ -26,14 +26,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ipytimeout.host.comm_messages import Said
 from ipytimeout.wire.messages import Buffer, CommClose, CommHandled, CommMsg, CommOpen, CommTaken
 from ipytimeout.wire.widgets import WIDGETS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-#: What a child says of its comms.
-FromChild = CommOpen | CommMsg | CommClose | CommTaken | CommHandled
 _WIDGET = "jupyter.widget"
 
 
@@ -85,6 +84,7 @@ class Comms:
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _outgoing: deque[CommMsg] = field(default_factory=deque)
     _wake: tuple[int, int] | None = None
+    _wakes: Wakes | None = None
 
     def __post_init__(self) -> None:
         self._cell = self.kernel.get_parent() or {}
@@ -104,18 +104,22 @@ class Comms:
 
     # ------------------------------------------------------------ from the child
 
-    def take(self, message: FromChild, wakes: Wakes) -> None:
+    def wait_with(self, wakes: Wakes) -> None:
+        """Learn who waits for the child, of this attempt."""
+        self._wakes = wakes
+
+    def take(self, message: Said | CommTaken) -> None:
         """Do as the child says."""
         match message:
             case CommOpen(comm_id) if comm_id not in self._manager.comms:
                 self._open(message)
-                self._watch(wakes)
+                self._watch()
             case CommOpen():
                 pass  # a comm of the notebook has this id
             case CommTaken(comm_id):
                 self._intercept(self._manager.comms.get(comm_id))
                 self._taken[comm_id] = set()
-                self._watch(wakes)
+                self._watch()
             case CommMsg(comm_id, data):
                 if comm_id in self:
                     self._note(comm_id, data)
@@ -235,12 +239,13 @@ class Comms:
         if comm is not None:
             comm.handle_msg = lambda message: self.pass_on(message, lambda: type(comm).handle_msg(comm, message), None)
 
-    def _watch(self, wakes: Wakes) -> None:
+    def _watch(self) -> None:
         if self._wake is None:
             self._wake = os.pipe()
             for descriptor in self._wake:
                 os.set_blocking(descriptor, False)
-        wakes.watch(self._wake[0])
+        if self._wakes is not None:
+            self._wakes.watch(self._wake[0])
 
     # ------------------------------------------------------------ the end
 

@@ -11,7 +11,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Payload, Stream
+from ipytimeout.host.comm_messages import Said, has_place
+from ipytimeout.wire.messages import (
+    ClearOutput,
+    CommClose,
+    CommHandled,
+    CommMsg,
+    CommOpen,
+    DisplayData,
+    Error,
+    ExecuteResult,
+    Payload,
+    Stream,
+)
 
 #: So much text is shown where nothing else is said, in bytes.
 DEFAULT_LIMIT: Final = 2_000_000
@@ -36,7 +48,7 @@ class LeftOut:
 
 
 Output: TypeAlias = Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload
-Shown: TypeAlias = Output | LeftOut
+Shown: TypeAlias = Output | Said | LeftOut
 
 
 class Excerpt:
@@ -73,7 +85,7 @@ class Excerpt:
                 break
         return "\n".join(without_overwritten("".join(reversed(parts))[-length:]).rstrip("\n").split("\n")[-lines:])
 
-    def take(self, message: Output) -> list[Shown]:
+    def take(self, message: Output | Said) -> list[Shown]:
         """Take the next output; return what is to be shown."""
         match message:
             case Stream():
@@ -83,7 +95,9 @@ class Excerpt:
                 return [message]
             case DisplayData(update=True) | Payload():
                 return [message]
-            case DisplayData():
+            case CommOpen() | CommMsg() | CommClose() | CommHandled() if not has_place(message):
+                return [message]
+            case DisplayData() | CommMsg():
                 return [*self._release(min(self._limit * _BESIDE, self._left - self._limit * _AT_END)), message]
             case _:
                 return [*self.end(), message]

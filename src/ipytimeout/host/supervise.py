@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from ipytimeout.host.checkpoints import Checkpoints
+from ipytimeout.host.comm_messages import Said
 from ipytimeout.host.comms import Comms
 from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
@@ -79,8 +80,14 @@ class Relay(Protocol):
         """Ask the user; the clock stands still until there is an answer."""
 
 
-class Outlet(Relay, Protocol):
-    """A relay that may hold output back for a while."""
+class Outlet(Protocol):
+    """Where all that a child shows or says appears. It may hold it back for a while, in its order."""
+
+    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload | Said) -> None:
+        """Show one message of the child, or pass on what it says on a comm."""
+
+    def ask(self, request: InputRequest) -> Question:
+        """Ask the user, below all that was shown before."""
 
     def due(self) -> float:
         """Return the moment at which ``go_on`` is to be called; infinite when nothing waits."""
@@ -143,6 +150,8 @@ class Supervision:
     ) -> None:
         self.child = child
         self._comms = comms
+        if comms is not None:
+            comms.wait_with(child)
         self._relay = relay
         self._view = view
         self._on_running = on_running
@@ -244,8 +253,10 @@ class Supervision:
                 self._relay.show(message)
             case CommTaken() if self.running:
                 pass  # the notebook's widgets come before the code does: whoever asks later has no right to one
-            case CommOpen() | CommMsg() | CommClose() | CommTaken() | CommHandled() if self._comms is not None:
-                self._comms.take(message, self.child)
+            case CommTaken() if self._comms is not None:
+                self._comms.take(message)
+            case CommOpen() | CommMsg() | CommClose() | CommHandled() if self._comms is not None:
+                self._relay.show(message)
             case InputRequest():
                 self.child.tell_warden(Asking(True))
                 self.state.asks()

@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from ipytimeout.host.backlog import Backlog
+from ipytimeout.host.comm_messages import Said
 from ipytimeout.host.excerpt import DEFAULT_LIMIT, Excerpt, LeftOut, Output, Shown, first_part
 from ipytimeout.host.pace import Pace, sent_size
 from ipytimeout.host.relay import native_interrupts
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.note import Note
-from ipytimeout.wire.messages import ClearOutput, InputRequest, Stream
+from ipytimeout.wire.messages import ClearOutput, CommClose, CommHandled, CommMsg, CommOpen, InputRequest, Stream
 
 #: A flood is over when so many seconds nothing had to be left out; until then only the latest outputs wait, so many.
 _CALM, _LATEST = 3.0, 200
@@ -30,14 +31,26 @@ _NOTE, _NOTE_LINES, _NOTE_LENGTH = 1.0, 8, 2000
 _TICK = 0.05
 
 
-def throttled(relay: Relay, max_output: float | None, *, can_replace: bool) -> Throttle:
+class Comms(Protocol):
+    """Where it goes what a child says on comms: at once, but in its place among the outputs."""
+
+    @property
+    def captured(self) -> bool:
+        """Whether a widget takes what is shown now."""
+
+    def take(self, message: Said) -> None:
+        """Pass it on."""
+
+
+def throttled(relay: Relay, max_output: float | None, *, can_replace: bool, comms: Comms | None) -> Throttle:
     """Put a throttle before a relay. ``can_replace``: what is on the page can be replaced while the code runs.
 
     Where nothing is said, text is limited only where it goes to a page.
     """
     on_page = _goes_to_a_page()
     limit = max_output if max_output is not None else DEFAULT_LIMIT if on_page else inf
-    return Throttle(relay, Excerpt(limit), Pace() if on_page else None, shows_latest=on_page and can_replace)
+    pace = Pace() if on_page else None
+    return Throttle(relay, Excerpt(limit), pace, comms, shows_latest=on_page and can_replace)
 
 
 def _goes_to_a_page() -> bool:
@@ -54,6 +67,7 @@ class Throttle:
         relay: Relay,
         excerpt: Excerpt,
         pace: Pace | None,
+        comms: Comms | None = None,
         *,
         shows_latest: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -61,6 +75,7 @@ class Throttle:
         self._relay = relay
         self._excerpt = excerpt
         self._pace = pace
+        self._comms = comms
         self._shows_latest = shows_latest
         self._clock = clock
         self._backlog = Backlog()
@@ -71,7 +86,7 @@ class Throttle:
         self._in_line = False
         self._wrote = False
 
-    def show(self, message: Output) -> None:
+    def show(self, message: Output | Said) -> None:
         if isinstance(message, ClearOutput):
             self._note.forget()
         for output in self._excerpt.take(message):
@@ -131,7 +146,9 @@ class Throttle:
             if self._pace is None:
                 self._show(self._backlog.take())
                 continue
-            size, messages = self._pace.room(now, live=live)
+            # What comes on comms costs a page less than an output: a drawing may take many messages.
+            is_output = not isinstance(self._backlog.first, CommOpen | CommMsg | CommClose | CommHandled)
+            size, messages = self._pace.room(now, live=live and is_output)
             if messages <= 0 or (live and now < self._calm):
                 return
             output = self._backlog.take()
@@ -148,6 +165,8 @@ class Throttle:
 
     def _messages(self, output: Shown) -> int:
         """Return how many messages an output takes."""
+        if isinstance(output, CommOpen | CommMsg | CommClose | CommHandled):
+            return 1  # texts before and after it are sent together all the same
         before, self._wrote = self._wrote, isinstance(output, Stream)
         if isinstance(output, Stream):
             return 0 if before else 1  # texts are sent together
@@ -168,11 +187,18 @@ class Throttle:
                 if self._note.shown and not self._excerpt.holds:
                     self._note.take_away()  # nothing was missing after all
                 self._in_line = not output.text.endswith("\n")
+            case CommOpen() | CommMsg() | CommClose() | CommHandled():
+                if self._comms is not None:
+                    self._comms.take(output)
+                return
         self._relay.show(output)
 
     def _show_latest(self) -> None:
         self._note_due = inf
         if not self._is_holding:
+            return
+        if self._comms is not None and self._comms.captured:  # what a widget has taken cannot be replaced
+            self._note_due = self._clock() + _NOTE
             return
         if self._backlog and self._clock() >= self._calm:  # the page is not yet where the note stands
             self._note_due = self._clock() + _NOTE
