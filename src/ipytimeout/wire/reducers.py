@@ -607,7 +607,6 @@ _BY_NAME: dict[str, Reducer] = {
     "matplotlib.cbook.CallbackRegistry": plots.reduce_registry,
     "matplotlib.backends.backend_agg.RendererAgg": plots.reduce_renderer,
     "sklearn.utils._bunch.Bunch": reduce_bunch,
-    "matplotlib.figure._AxesStack": small.reduce_axes_stack,
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
