@@ -118,9 +118,7 @@ class Walk:
     def pairs(self, mapping: Any, depth: int) -> str:
         found = []
         for key, value in list(mapping.items()):
-            # Some libraries key by address, and keep what was one in the process where a pickle was made.
-            shown = "id" if type(key) is int and key > 1 << 40 else self.text(key, depth)
-            found.append(f"{shown}:{self.text(value, depth)}")
+            found.append(f"{self.text(key, depth)}:{self.text(value, depth)}")
             if self.left < 0:
                 break
         return ",".join(found)
@@ -305,6 +303,8 @@ class Walk:
             return f"{shown}({obj.__module__}.{obj.__qualname__})"  # what a library remembers is its own business
         if isinstance(obj, functools._lru_cache_wrapper):
             return f"{shown}({self.text(obj.__wrapped__, depth)},{obj.cache_info()})"
+        if cls.__module__.startswith(WHOLE):
+            return f"{shown}({self.pairs(without_remembered(attributes_of(obj)), depth)})"
         if says_how_to_pickle(cls):
             reduced = obj.__reduce_ex__(4)
             self.alive.append(reduced)
@@ -315,34 +315,39 @@ class Walk:
                 return f"{shown}<{self.text(function, depth)},{self.text(args, depth)},{state}>"
             return f"{shown}<{reduced}>"
         state = attributes_of(obj)
-        return f"{shown}({self.pairs({k: v for k, v in state.items() if not only_remembered(k, state)}, depth)})"
+        return f"{shown}({self.pairs(state, depth)})"
 
     def state(self, state: Any, depth: int) -> str:
         """Write a state for ``__setstate__``: attributes in a fixed order, for theirs is no part of the value."""
         if type(state) is tuple and len(state) == 2:
             return f"({self.state(state[0], depth)},{self.state(state[1], depth)})"
-        if type(state) is dict:
-            state = {key: value for key, value in state.items() if not only_remembered(key, state)}
         if type(state) is dict and all(type(key) is str for key in state):
             return f"({self.pairs(dict(sorted(state.items())), depth)})"
         return self.text(state, depth)
 
 
-def only_remembered(key: Any, state: dict[Any, Any]) -> bool:
-    """Tell whether this is what an object of matplotlib keeps for itself, and works out anew when it was pickled.
+def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
+    """Leave out what objects of matplotlib only remember for themselves: private, and found anew when it is needed."""
+    seen = dict(state)
+    if "_parents" in state and "_invalid" in state:
+        # Whether what a transform has computed is still right: it is computed anew whenever it is asked for.
+        del seen["_invalid"]
+        # By their address, as it was where they were pickled. What is gone is passed over, and deleted some time.
+        seen["_parents"] = [alive for ref in state["_parents"].values() if (alive := ref()) is not None]
+    if "_rotation_mode" in state:
+        # With what a text was measured last: that of its figure, which is looked up when there is none.
+        seen.pop("_renderer", None)
+    if state.get("_path_effects") == []:
+        # The list of rcParams, one for all artists. That is seen by who appends to it, and so changes matplotlib itself.
+        seen["_path_effects"] = ()
+    if "_cid_gen" in state:
+        # An index of the callbacks, which are written beside it, in the order in which they were entered.
+        seen.pop("_func_cid_map", None)
+    return seen
 
-    Whether what a transform has computed is still right, whether a figure must be drawn again, and the numbers of the
-    callbacks that it has connected so far.
-    """
-    return (
-        (key == "_invalid" and "_parents" in state)
-        or (key == "_stale" and "_axstack" in state)
-        or (key == "_cid_gen" and "_func_cid_map" in state)
-        or (key in ("_button_pick_id", "_scroll_pick_id") and "_axstack" in state)
-        or (key in ("_close_id", "_resize_id") and "_draw_was_started" in state)
-    )
 
-
+#: Their pickles leave out what a user can see: what is written is all that their objects have.
+WHOLE = ("matplotlib", "mpl_toolkits")
 OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__", "__slotnames__")
 PANDAS_OWN = ("_mgr", "_item_cache", "_attrs", "_flags", "_name", "_cache", "_is_copy")
 

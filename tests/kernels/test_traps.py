@@ -23,6 +23,7 @@ STATE = [
     Trap("the seed of the cell", "import random", "random.seed(1); a = random.random()", ("b = random.random(); random.seed(1); c = random.random()",), "a == c and b == random.random()"),
     Trap("the working directory", "import os; os.chdir('/')", "os.chdir('/usr')", (), "os.getcwd() == '/usr'"),
     Trap("the environment", "import os; os.environ['YY'] = '0'", "os.environ['ZZ'] = '1'; del os.environ['YY']", (), "os.environ['ZZ'] == '1' and 'YY' not in os.environ"),
+    Trap("the notebook's docstring", "__doc__ = 'mine'", "seen = __doc__; del __doc__", (), "seen == 'mine' and '__doc__' not in globals()"),
     Trap("the import path", "import sys", "import sys; sys.path.append('/zz')", (), "sys.path[-1] == '/zz'"),
 ]  # fmt: skip
 #: What does not come back in this version, and spoils nothing: the check holds whether it does or not.

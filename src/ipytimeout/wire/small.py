@@ -6,9 +6,7 @@ In both processes. What they are made of is known to the garbage collector only.
 
 from __future__ import annotations
 
-import copyreg
 import gc
-import itertools
 import sys
 import threading
 import types
@@ -111,16 +109,3 @@ def make_flags(in_c_order: bool, in_f_order: bool, owns: bool, writeable: bool, 
 
 
 # ---------------------------------------------------------------- matplotlib
-
-
-def reduce_axes_stack(stack: Any, pickler: NamespacePickler) -> Any:
-    """The axes of a figure, numbered by when they were the current ones.
-
-    Its own pickling gives the next axes the number of the last: then ``plt.sca`` would not always find them.
-    """
-    attributes = vars(stack)
-    counter = attributes.get("_counter")
-    if type(counter) is not itertools.count:
-        return NotImplemented
-    new: Any = copyreg.__newobj__  # type: ignore[attr-defined]
-    return new, (type(stack),), {**attributes, "_counter": counter.__reduce__()[1][0]}
