@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,45 @@ def test_a_question_is_answered_in_the_terminal(terminal: Terminal) -> None:
     assert "'Ada'" in terminal.run("name")
 
 
+def test_a_breakpoint_stops_the_code_and_the_clock_in_the_terminal(terminal: Terminal) -> None:
+    """The user thinks for longer than the run may take."""
+    terminal.run("n = 41")
+    terminal.type("x = %timeout 1.5 [n := n + 1, breakpoint(), n][-1]")
+    for command in ("p 'n is', n", "p 'still', n"):
+        terminal.wait_for("db> ")
+        time.sleep(0.9)
+        terminal.type(command)
+    terminal.wait_for("('still', 42)")
+    terminal.wait_for("db> ")
+    terminal.type("c")
+    assert "Exceeded" not in terminal.answer()
+    assert "42" in terminal.run("x")
+
+
+def test_control_c_at_a_breakpoint_ends_the_run_and_the_terminal_goes_on(terminal: Terminal) -> None:
+    terminal.type("%timeout 60 breakpoint()")
+    terminal.wait_for("db> ")
+    terminal.interrupt()
+    terminal.wait_for("KeyboardInterrupt")
+    terminal.type("q")
+    terminal.answer()
+    assert "2" in terminal.run("1 + 1")
+
+
+def test_with_pdb_on_an_error_opens_the_debugger_in_the_terminal(terminal: Terminal) -> None:
+    terminal.run("f = lambda n: 1 / n")
+    terminal.run("%pdb on")
+    terminal.type("%timeout 2 f(0)")
+    terminal.wait_for("db> ")
+    terminal.type("p 'n is', n")
+    terminal.wait_for("('n is', 0)")
+    terminal.wait_for("db> ")
+    terminal.type("q")
+    terminal.answer()
+    assert "2" in terminal.run("1 + 1")
+    assert "The process of this cell is gone" in terminal.run("%debug")
+
+
 def test_control_c_ends_a_run_and_the_terminal_goes_on(terminal: Terminal) -> None:
     terminal.run("import time")
     terminal.type("%timeout 600 print('be' + 'gun') or time.sleep(600)")
@@ -83,6 +123,7 @@ def test_control_c_ends_a_run_and_the_terminal_goes_on(terminal: Terminal) -> No
 
 SCRIPT = """
 import sys
+import time
 from ipytimeout import run_with_timeout, timeout
 
 def work(n):

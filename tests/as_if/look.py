@@ -17,6 +17,7 @@ import contextlib
 import copyreg
 import enum
 import functools
+import gc
 import hashlib
 import io
 import itertools
@@ -64,6 +65,7 @@ class Walk:
         self.seen: dict[int, int] = {}
         self.memory: dict[int, int] = {}
         self.first: dict[int, int] = {}
+        self.expressions: dict[Any, int] = {}
         self.alive: list[Any] = []  # temporaries, so that no address is used twice
         self.left = MOST
 
@@ -87,9 +89,8 @@ class Walk:
             return f"tuple({self.many(obj, depth)})"  # a constant: one is as good as another
         if "numpy" in sys.modules and isinstance(obj, getattr(sys.modules["numpy"], "dtype", ())):
             return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"  # a value: one is as good as another
-        if is_symbolic_number(obj):
-            return f"{self.name_of(cls)}{obj.__getnewargs__()}"  # a value: sympy keeps some and makes others anew
-        number = self.seen.get(id(obj))
+        # An expression of sympy is a value: which of them are one object is decided by its caches.
+        number = self.expressions.get(obj) if is_expression(obj) else self.seen.get(id(obj))
         if number is not None:
             return f"@{number}"
         self.left -= 1
@@ -99,6 +100,8 @@ class Walk:
             return "…deep"
         number = self.seen[id(obj)] = len(self.seen)
         self.alive.append(obj)
+        if is_expression(obj):
+            self.expressions[obj] = number
         try:
             return f"#{number}:" + self.inside(obj, cls, depth + 1)
         except RecursionError:
@@ -434,15 +437,15 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
     return sorted(group for group in groups if not all(re.search(r"[\[.]", p) for p in group.split(" is ")))
 
 
-def is_symbolic_number(obj: Any) -> bool:
-    numbers = sys.modules.get("sympy.core.numbers")
-    return isinstance(obj, getattr(numbers, "Number", ())) and type(obj).__module__ == "sympy.core.numbers"
+def is_expression(obj: Any) -> bool:
+    sympy = sys.modules.get("sympy.core.basic")
+    return isinstance(obj, getattr(sympy, "Basic", ())) and (type(obj).__module__ or "sympy").startswith("sympy")
 
 
 def has_identity(obj: Any) -> bool:
     if isinstance(obj, (*ATOMS, str, bytes, types.ModuleType, *BY_NAME, enum.Enum)) or (type(obj) is tuple and not obj):
         return False
-    if is_symbolic_number(obj):
+    if is_expression(obj):
         return False
     return not (isinstance(obj, type | types.FunctionType) and obj.__module__ != "__main__")
 
@@ -562,6 +565,7 @@ class Eye:
 
     def __call__(self, path: str) -> None:
         """Write what there is to a file."""
+        gc.collect()  # when it comes by itself, and what weak references show until then, is chance
         user_ns = self.shell.user_ns
         names = {
             name: value

@@ -1,7 +1,7 @@
 """All figures of speed and memory: the goals, their plots, and the tables behind them.
 
 ``python -m tests.benchmarks [--rounds N] [--scale F] [--plots DIRECTORY]``. Each part is a command of its own too:
-``goals``, ``plots``, ``tables``, ``graphs``, ``click``. Leave the machine alone meanwhile: it takes half an hour.
+``goals``, ``plots``, ``output``, ``tables``, ``graphs``, ``click``. Leave the machine alone meanwhile: it takes half an hour.
 """
 
 from __future__ import annotations

@@ -9,15 +9,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.benchmarks import output
 from tests.benchmarks.measure import Peaks, Way
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLOTS = ("costs", "goals", "memory", "profile")
 #: How many goals there are.
-ROWS = 33
+ROWS = 37
 OURS = ["%%timeout, warm", "%%timeout, spawn", "all names by cloudpickle through a pipe", "natively"]
 CALLS = [
     "run_with_timeout, warm",
@@ -61,6 +63,14 @@ def test_the_tables_have_every_row() -> None:
         names = {re.split(r"\s{2,}", line.strip())[0] for line in found[1:]}
         assert names == set(rows) or "not here: it needs pyarrow" in found[0]
     assert "load " in done.stdout
+
+
+def test_the_benchmark_of_output_prints_every_row(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(output, "CASES", dict.fromkeys(output.CASES, "print(1)"))
+    monkeypatch.setattr(sys, "argv", ["output", "1"])
+    output.main()
+    printed = capsys.readouterr().out.splitlines()
+    assert [re.split(r"\s{2,}", line.strip())[0] for line in printed[1:]] == list(output.CASES)
 
 
 @pytest.mark.full

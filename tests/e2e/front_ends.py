@@ -136,6 +136,21 @@ class Served:
             assert time.monotonic() < until, f"cell {number} did not end: {self.cell(number).inner_text()}"
             self.page.wait_for_timeout(20)
 
+    def output(self, number: int) -> str:
+        """Return what the output of a cell says."""
+        return self.cell(number).locator(".jp-Cell-outputArea").inner_text()
+
+    def ended(self, number: int, settle: float = 0.5) -> str:
+        """Wait for the end of a cell, and until the page has settled; return what its output says."""
+        self.wait_for_prompt(number)
+        self.page.wait_for_timeout(settle * 1000)
+        return self.output(number)
+
+    def run_to_the_end(self, number: int) -> str:
+        """Run a cell; return what its output says then."""
+        self.run(number)
+        return self.ended(number)
+
     def save(self) -> dict[str, Any]:
         """Save, and return the file's content."""
         self.page.keyboard.press("Escape")

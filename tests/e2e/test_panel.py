@@ -77,12 +77,10 @@ class Story:
 
     def ended(self, name: str) -> str:
         """Wait for the end of a cell and return what its output says."""
-        self.notebook.wait_for_prompt(_NUMBERS[name])
-        self.notebook.page.wait_for_timeout(400)
-        return self.output(name)
+        return self.notebook.ended(_NUMBERS[name], settle=0.4)
 
     def output(self, name: str) -> str:
-        return self.notebook.cell(_NUMBERS[name]).locator(".jp-Cell-outputArea").inner_text()
+        return self.notebook.output(_NUMBERS[name])
 
     def panel(self, name: str) -> str:
         """Wait for the panel of a cell and return what it says."""

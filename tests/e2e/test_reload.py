@@ -1,35 +1,33 @@
-"""The page is reloaded, or a second one opened, while a timed cell runs: the run goes on, and an interrupt ends it."""
+"""The page is reloaded, or a second one opened, while a timed cell runs: it goes on, and can be ended from any page."""
 
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.front_ends import LAB_HERE, Served, served
+from tests.e2e.front_ends import FRONT_ENDS, KERNELS, LAB_HERE, FrontEnd, Served, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 CELLS = [
-    "%load_ext ipytimeout\nimport time",
+    "%load_ext ipytimeout\nimport ipywidgets, time",
     "%%timeout 60\nfor i in range(30):\n    print('tick', i)\n    time.sleep(0.2)\nx = i",
     "print('x is', x)",
     "%%timeout 600\ny = 1\nwhile True: time.sleep(0.1)",
-    "print('y is', y)",
+    "print('y' in dir(), 'is there')",
+    "%%timeout 600\nslider = ipywidgets.IntSlider(value=3)\ndisplay(slider)\nslider.value = 5\nwhile slider.value == 5: pass",
+    "print('at', slider.value)",
 ]
 
 
-def _output(notebook: Served, number: int) -> str:
-    return notebook.cell(number).locator(".jp-Cell-outputArea").inner_text()
-
-
-def _run_to_the_end(notebook: Served, number: int) -> str:
+def _start(notebook: Served, number: int) -> None:
+    """Run a cell until its panel is there, and is in the file."""
     notebook.run(number)
-    notebook.wait_for_prompt(number)
-    notebook.page.wait_for_timeout(500)
-    return _output(notebook, number)
+    notebook.button(number, "cancel").wait_for(timeout=20_000)
+    notebook.page.wait_for_timeout(300)
+    notebook.save()
 
 
 def _interrupt(notebook: Served) -> None:
@@ -38,35 +36,73 @@ def _interrupt(notebook: Served) -> None:
     notebook.page.get_by_role("menuitem", name="Interrupt Kernel").first.click()
 
 
+def _second_tab(notebook: Served) -> Served:
+    page = notebook.page.context.new_page()
+    second = Served(page, notebook.front_end, notebook.url, notebook.directory, notebook.log)
+    second.open()
+    return second
+
+
+def _cancel(notebook: Served, number: int) -> None:
+    """Cancel on the panel of a page that did not start the run; it says there, too, how the run ended."""
+    notebook.button(number, "cancel").click(timeout=20_000)
+    notebook.cell(number).get_by_text("■ cancelled after").wait_for(timeout=10_000)
+
+
 def test_a_run_goes_on_without_its_page_and_an_interrupt_from_any_page_ends_it(tmp_path: Path) -> None:
-    """Reloaded in the middle of a run that ends by itself, and of one that does not; then seen from a second tab."""
+    """Reloaded in the middle of a run that ends by itself; then another one is seen from a second tab."""
     with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:
-        _run_to_the_end(notebook, 0)
-        notebook.run(1)
-        notebook.button(1, "cancel").wait_for(timeout=20_000)
-        notebook.save()
+        notebook.run_to_the_end(0)
+        _start(notebook, 1)
         notebook.open()
         notebook.page.wait_for_timeout(1000)
-        assert "x is 29" in _run_to_the_end(notebook, 2)  # it waits until the run has ended
-        assert "not finished when this was saved" in _output(notebook, 1) or "tick 0" in _output(notebook, 1)
+        assert "x is 29" in notebook.run_to_the_end(2)  # it waits until the run has ended
+        assert "✓" in notebook.output(1) or "tick 0" in notebook.output(1)
 
-        notebook.run(3)
-        notebook.button(3, "cancel").wait_for(timeout=20_000)
-        notebook.save()
-        notebook.open()
-        notebook.page.wait_for_timeout(1000)
-        begin = time.monotonic()
-        _interrupt(notebook)
-        assert "y is 1" in _run_to_the_end(notebook, 4)  # what was done stays, as after any interrupt
-        assert time.monotonic() - begin < 20
-
-        notebook.run(3)
-        notebook.button(3, "cancel").wait_for(timeout=20_000)
-        notebook.save()
-        second = Served(notebook.page.context.new_page(), LAB_HERE, notebook.url, notebook.directory, notebook.log)
-        second.open()
+        _start(notebook, 3)
+        second = _second_tab(notebook)
         second.page.wait_for_timeout(1000)
         _interrupt(second)
-        notebook.wait_for_prompt(3)
+        output = notebook.ended(3)
+        assert "interrupted after" in output and "KeyboardInterrupt" in output
+        second.page.close()
+        assert "True is there" in notebook.run_to_the_end(4)  # what was done stays, as after any interrupt
+
+
+def test_the_panel_comes_back_in_a_page_that_is_opened_while_the_cell_runs(tmp_path: Path) -> None:
+    """From the file that was saved meanwhile; a click on Cancel ends the run, and the page says so."""
+    with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:
+        notebook.run_to_the_end(0)
+        _start(notebook, 3)
+        notebook.open()
+        _cancel(notebook, 3)
+        assert "False is there" in notebook.run_to_the_end(4)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("front_end", FRONT_ENDS, ids=[each.name for each in FRONT_ENDS])
+def test_panel_and_widgets_come_back_in_a_second_tab_and_after_a_reload(
+    tmp_path: Path, front_end: FrontEnd, kernel: str
+) -> None:
+    with served(front_end, KERNELS[kernel](), CELLS, tmp_path) as notebook:
+        notebook.run_to_the_end(0)
+        _start(notebook, 3)
+        second = _second_tab(notebook)
+        _cancel(second, 3)
+        output = notebook.ended(3)
+        assert "■ cancelled after" in output and "RunCancelled" in output
+        assert notebook.button(3, "cancel").count() == 0
+        second.page.close()
+
+        _start(notebook, 5)
+        notebook.open()
+        notebook.cell(5).locator(".widget-readout").get_by_text("5").wait_for(timeout=20_000)
+        handle = notebook.cell(5).locator(".noUi-handle")
+        handle.focus()
+        handle.press("ArrowRight")
+        assert "at 6" in notebook.run_to_the_end(6)
+        handle.focus()
+        handle.press("ArrowRight")  # alive after its cell
         notebook.page.wait_for_timeout(500)
-        assert "interrupted after" in _output(notebook, 3) and "KeyboardInterrupt" in _output(notebook, 3)
+        assert "at 7" in notebook.run_to_the_end(6)

@@ -55,6 +55,21 @@ def test_the_order_stays_and_neighbouring_texts_become_one() -> None:
     ]
 
 
+def test_where_many_wait_texts_of_each_stream_are_joined() -> None:
+    """But never across anything else, and the stream that began comes first."""
+    backlog = Backlog(joins_after=2)
+    mixed = [Stream(("stdout", "stderr")[number % 2], str(number)) for number in range(8)]
+    for output in (*mixed, display("1"), *mixed[:2]):
+        backlog.put(output)
+    assert [backlog.take() for _ in range(len(backlog))] == [
+        out("0"),
+        Stream("stderr", "1357"),
+        out("246"),
+        display("1"),
+        *mixed[:2],
+    ]
+
+
 def test_text_that_is_overwritten_while_it_waits_is_not_shown() -> None:
     assert waiting(out("1 of 2\r"), out("2 of 2\r"), out("done\n")) == [out("\rdone\n")]
 

@@ -8,7 +8,7 @@ import pytest
 
 from ipytimeout.host.comm_messages import Said
 from ipytimeout.host.excerpt import Excerpt, Output
-from ipytimeout.host.pace import LIVE, SERVER, Pace
+from ipytimeout.host.pace import LIVE, SERVER, Pace, Together
 from ipytimeout.host.supervise import Question
 from ipytimeout.host.throttle import Throttle
 from ipytimeout.wire.messages import ClearOutput, CommMsg, DisplayData, Error, InputReply, InputRequest, Stream
@@ -288,3 +288,37 @@ def test_when_a_run_was_ended_no_message_on_a_comm_is_missing(page: Page) -> Non
         throttle.show(said[-1])
     throttle.finish(wait=False)
     assert page.now == 100 and [each for _, each in page.seen if isinstance(each, CommMsg)] == said
+
+
+def test_runs_that_go_on_together_send_no_more_than_one_page_can_take(page: Page) -> None:
+    together = Together()
+    throttles = [Throttle(page, Excerpt(inf), Pace(together), clock=lambda: page.now) for _ in range(2)]
+    for throttle in throttles:
+        throttle.show(Stream("stdout", "x" * 1_000_000))
+    assert len(page.text) <= LIVE.size
+    for _ in range(100):
+        page.now += 0.1
+        for throttle in throttles:
+            throttle.go_on()
+    assert len(page.text) == 2_000_000
+    for begin, _ in page.seen:
+        sent = sum(len(o.text) for at, o in page.seen if isinstance(o, Stream) and begin <= at < begin + LIVE.seconds)
+        assert sent <= LIVE.size
+
+
+def test_where_each_text_is_a_message_a_flood_of_lines_is_no_flood_of_messages(page: Page) -> None:
+    throttle = Throttle(page, Excerpt(inf), Pace(), texts_join=False, clock=lambda: page.now)
+    for number in range(20_000):
+        throttle.show(Stream("stdout", f"{number}\n"))
+        page.now += 0.0001
+        throttle.go_on()
+    throttle.finish(wait=True)
+    assert page.text == "".join(f"{number}\n" for number in range(20_000))
+    assert len(page.seen) < 3 * LIVE.messages * 4
+
+
+def test_a_stream_that_goes_elsewhere_is_not_limited_and_waits_for_nothing(page: Page) -> None:
+    throttle = Throttle(page, Excerpt(10_000), Pace(), unlimited={"stdout"}, clock=lambda: page.now)
+    throttle.show(Stream("stderr", "e" * 50_000))
+    throttle.show(Stream("stdout", "x" * 5_000_000))
+    assert page.text == "e" * 5_000 + "x" * 5_000_000

@@ -297,3 +297,23 @@ def test_a_restart_ends_it(own_kernel: Kernel, tmp_path: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.02)
     own_kernel.client.wait_for_ready(timeout=60)
+
+
+def test_a_flood_in_the_background_is_capped_in_its_own_cell_and_the_notebook_goes_on(page: Page) -> None:
+    """Also while another cell captures what it shows, and with a size of its own."""
+    cell = page.start("%%timeout -b job -k 0 3\nn = 0\nwhile True: print(n); n += 1")
+    small = page.start("%%timeout -b other -k 0 --max-output 10kB 3\nn = 0\nwhile True: print(n); n += 1")
+    assert page.run("%%capture kept\nprint('captured'); time.sleep(1)") == ""
+    assert page.run("print(repr(kept.stdout))") == "'captured\\n'\n"
+    page.run("from concurrent.futures import wait; _ = wait([job, other])")
+    for request, most in ((cell, 2_000_000), (small, 10_000)):
+        page.ended(request)
+        page.front.read(lambda request=request: page.front.of(request, "error"))  # type: ignore[misc]
+        notes = [str(c["data"]["text/plain"]) for c in page.front.of(request, "display_data")]
+        assert [note for note in notes if "left out here; --max-output shows more" in note]
+        numbers = [int(line) for line in page.text(request).split()]
+        head = next(i for i, number in enumerate(numbers) if i != number)
+        tail = numbers[head:]
+        assert head > 100 and tail == list(range(tail[0], tail[0] + len(tail))) and len(page.text(request)) <= most
+    messages = [m for m in page.front.iopub if m["parent_header"].get("msg_id") in (cell, small)]
+    assert len(messages) < 3000

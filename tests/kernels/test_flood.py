@@ -53,6 +53,21 @@ def test_what_is_captured_is_captured_whole(kernel: Kernel) -> None:
     assert kernel.run("print(len(kept.stdout))").stdout == "5000001\n"
 
 
+def test_what_goes_to_a_page_beside_what_is_captured_is_limited(kernel: Kernel) -> None:
+    code = "import sys\nprint('x' * 5_000_000)\nprint('y' * 5_000_000, file=sys.stderr)"
+    result = kernel.run(f"%%capture --no-stderr kept\n%%timeout -q 60\n{code}")
+    assert result.status == "ok", result.text
+    assert len(result.stderr) <= 2_000_000
+    assert kernel.run("print(len(kept.stdout))").stdout == "5000001\n"
+
+
+def test_an_explicit_size_holds_for_what_is_captured_too(kernel: Kernel) -> None:
+    """The line that says what is missing is captured among the displays."""
+    kernel.run("%%capture kept\n%%timeout -q --max-output 10kB 60\nprint('x' * 50_000)")
+    shown = kernel.run("print(len(kept.stdout) <= 10_001, [o.data['text/plain'] for o in kept.outputs])")
+    assert shown.stdout == "True ['… 40 kB of text left out here; --max-output shows more']\n"
+
+
 def test_a_progress_bar_of_hours_is_shown_to_its_end(kernel: Kernel) -> None:
     code = "for i in range(200_001): print(f'{i} of 200000', end='\\r')"
     result = kernel.run(f"%%timeout -q 60\n{code}")

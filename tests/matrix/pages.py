@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page
 from tests.e2e.chromium import open_page
 from tests.e2e.front_ends import FrontEnd, Served, served
 from tests.e2e.test_voila import voila
-from tests.matrix.table import Feature, Row
+from tests.matrix.table import Feature, Row, see
 
 _CELLS = {
     "load": "%load_ext ipytimeout\nimport ipywidgets, time",
@@ -62,42 +62,42 @@ def notebook_row(name: str, front_end: FrontEnd, kernel: str, directory: Path) -
         notebook.page.set_default_timeout(20_000)
         _end(notebook, "load")
         with row.measuring(Feature.DEADLINE):
-            _see("DeadlineExceeded", _end(notebook, "deadline"))
+            see("DeadlineExceeded", _end(notebook, "deadline"))
         with row.measuring(Feature.CANCEL):
             notebook.run(_NUMBERS["cancel"])
             notebook.button(_NUMBERS["cancel"], "cancel").click()
-            _see("RunCancelled", _ended(notebook, "cancel"))
+            see("RunCancelled", _ended(notebook, "cancel"))
         with row.measuring(Feature.LIVE):
             notebook.run(_NUMBERS["live"])
             notebook.cell(_NUMBERS["live"]).get_by_text("first").wait_for()
-            _see("*", notebook.prompt(_NUMBERS["live"]))
-            _see("second", _ended(notebook, "live"))
+            see("*", notebook.prompt(_NUMBERS["live"]))
+            see("second", _ended(notebook, "live"))
         with row.measuring(Feature.UPDATE):
             output = _end(notebook, "update")
-            _see("after", output)
+            see("after", output)
             assert "before" not in output
         with row.measuring(Feature.WIDGET):
             notebook.run(_NUMBERS["widget"])
             cell = notebook.cell(_NUMBERS["widget"])
             _move(notebook.page, cell.locator(".noUi-handle"))
-            _see("moved to", _ended(notebook, "widget"))
+            see("moved to", _ended(notebook, "widget"))
         with row.measuring(Feature.INPUT):
             notebook.run(_NUMBERS["input"])
             field = notebook.page.locator(".jp-Stdin-input")
             field.fill("Ada")
             field.press("Enter")
-            _see("Hello, Ada", _ended(notebook, "input"))
+            see("Hello, Ada", _ended(notebook, "input"))
         with row.measuring(Feature.INTERRUPT):
             notebook.run(_NUMBERS["interrupt"])
             notebook.button(_NUMBERS["interrupt"], "cancel").wait_for()
             for key in ("Escape", "i", "i"):
                 notebook.page.keyboard.press(key)
-            _see("KeyboardInterrupt", _ended(notebook, "interrupt"))
-            _see("what was done stays", _end(notebook, "interrupted"))
+            see("KeyboardInterrupt", _ended(notebook, "interrupt"))
+            see("what was done stays", _end(notebook, "interrupted"))
         with row.measuring(Feature.LINE):
             outputs = notebook.save()["cells"][_NUMBERS["deadline"]]["outputs"]
             data = [output["data"] for output in outputs if "data" in output]
-            _see("✗ timed out after 1 s", "".join(data[0]["text/plain"]))
+            see("✗ timed out after 1 s", "".join(data[0]["text/plain"]))
             assert not any("widget" in kind for each in data for kind in each)
     return row
 
@@ -133,19 +133,13 @@ def voila_row(name: str, directory: Path) -> Row:
     return row
 
 
-def _see(what: str, where: str) -> None:
-    assert what in where, f"no {what!r} in {where!r}"
-
-
 def _end(notebook: Served, name: str) -> str:
     notebook.run(_NUMBERS[name])
     return _ended(notebook, name)
 
 
 def _ended(notebook: Served, name: str) -> str:
-    notebook.wait_for_prompt(_NUMBERS[name])
-    notebook.page.wait_for_timeout(400)
-    return notebook.cell(_NUMBERS[name]).locator(".jp-Cell-outputArea").inner_text()
+    return notebook.ended(_NUMBERS[name], settle=0.4)
 
 
 def _move(page: Page, handle: Locator) -> None:

@@ -47,6 +47,11 @@ class Row:
             self.marks[feature] = Mark.WORKS
 
 
+def see(what: str, where: str) -> None:
+    """Raise where something is not to be seen."""
+    assert what in where, f"no {what!r} in {where!r}"
+
+
 def as_markdown(rows: Sequence[Row]) -> str:
     lines = ["| front end | " + " | ".join(Feature) + " |", "|---|" + "---|" * len(Feature)]
     lines += [f"| {row.name} | " + " | ".join(row.marks[each] for each in Feature) + " |" for row in rows]

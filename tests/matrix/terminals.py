@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 
 from tests.e2e.front_ends import environment, write_kernel
-from tests.matrix.table import Feature, Mark, Row
+from tests.matrix.table import Feature, Mark, Row, see
 
 _SECONDS = 40
 #: What terminals are told about colours and the cursor.
@@ -34,8 +34,9 @@ if __name__ == '__main__':
     except DeadlineExceeded as error: print('caught:', error, flush=True)
     run_with_timeout(60, live)
     run_with_timeout(60, ask)
-    print('spinning', flush=True)
-    try: run_with_timeout(600, spin)
+    try:
+        print('spinning', flush=True)
+        run_with_timeout(600, spin)
     except KeyboardInterrupt: print('interrupted', flush=True)
 """
 
@@ -88,10 +89,10 @@ def _session(name: str, directory: Path, command: list[str], *, updates: bool) -
         _prompt(child)
         _enter(child, "%load_ext ipytimeout")
         with row.measuring(Feature.DEADLINE):
-            _see("DeadlineExceeded", _enter(child, "%timeout 1 exec('while True: pass')"))
+            see("DeadlineExceeded", _enter(child, "%timeout 1 exec('while True: pass')"))
         with row.measuring(Feature.LINE):
-            _see("✓", _enter(child, "get_ipython().run_cell_magic('timeout', '60', 'x = 7')"))
-            _see("7", _enter(child, "x"))
+            see("✓", _enter(child, "get_ipython().run_cell_magic('timeout', '60', 'x = 7')"))
+            see("7", _enter(child, "x"))
         with row.measuring(Feature.LIVE):
             child.sendline("%timeout 60 print('fir' + 'st') or __import__('time').sleep(2) or print('sec' + 'ond')")
             child.expect("first\r?\n")
@@ -112,7 +113,7 @@ def _session(name: str, directory: Path, command: list[str], *, updates: bool) -
             child.sendintr()
             child.expect("KeyboardInterrupt")
             _prompt(child)
-            _see("still", _enter(child, "print('sti' + 'll')"))
+            see("still", _enter(child, "print('sti' + 'll')"))
     finally:
         child.close(force=True)
     return row
@@ -123,7 +124,7 @@ def _measure_update(child: pexpect.spawn, row: Row) -> None:
     _enter(child, "from IPython.display import display")
     code = "%timeout 60 display('bef' + 'ore', display_id='a') and display('aft' + 'er', display_id='a', update=True)"
     with row.measuring(Feature.UPDATE):
-        _see("after", _enter(child, code))
+        see("after", _enter(child, code))
 
 
 def _on_terminal(name: str, script: Path) -> Row:
@@ -164,18 +165,18 @@ def _piped(name: str, script: Path) -> Row:
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     try:
         with row.measuring(Feature.DEADLINE):
-            _see("caught: timed out after 1 s", process.stdout.readline())
+            see("caught: timed out after 1 s", process.stdout.readline())
         with row.measuring(Feature.LIVE):
-            _see("first", process.stdout.readline())
-            _see("second", process.stdout.readline())
+            see("first", process.stdout.readline())
+            see("second", process.stdout.readline())
         with row.measuring(Feature.INPUT):
             process.stdin.write("Ada\n")
             process.stdin.flush()
-            _see("Hello, Ada", process.stdout.readline())
+            see("Hello, Ada", process.stdout.readline())
         with row.measuring(Feature.INTERRUPT):
-            _see("spinning", process.stdout.readline())
+            see("spinning", process.stdout.readline())
             process.send_signal(signal.SIGINT)
-            _see("interrupted", process.stdout.readline())
+            see("interrupted", process.stdout.readline())
             process.wait(_SECONDS)
         if noise := process.stderr.read():
             row.marks[Feature.LIVE] = Mark.FAILS
@@ -194,7 +195,3 @@ def _prompt(child: pexpect.spawn) -> str:
 def _enter(child: pexpect.spawn, line: str) -> str:
     child.sendline(line)
     return _prompt(child)
-
-
-def _see(what: str, where: str) -> None:
-    assert what in where, f"no {what!r} in {where!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from ipytimeout.wire.messages import (
     Resend,
     Running,
     Stream,
+    Streams,
     Verdict,
 )
 
@@ -36,6 +38,19 @@ CHANGES = Changes(
     buffers=(b"abc", b"", b"x" * 200_000),
 )
 MESSAGES: list[Message] = [Running(), Stream("stdout", "half a \ud800 surrogate\n"), CHANGES, Gone(["sleep 60"])]
+
+
+def test_texts_of_both_streams_in_one_message_arrive_as_so_many() -> None:
+    texts = [("stdout", "a\n", 3), ("stderr", "\ud800", 4), ("stdout", "", 5)]
+    got = Decoder().feed(b"".join(bytes(part) for part in encode(Streams(texts))))
+    assert got == [Stream(name, text) for name, text, _ in texts]
+    assert [each.number for each in got if isinstance(each, Stream)] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("texts", [5, [5], [["stdout"]], [["stdout", "x", 1, 2]]])
+def test_what_is_no_text_is_refused(texts: Any) -> None:
+    with pytest.raises(ProtocolError):
+        Decoder().feed(b"".join(bytes(part) for part in encode(Streams(texts))))
 
 
 def same(got: Message, sent: Message) -> bool:

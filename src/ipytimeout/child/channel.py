@@ -32,7 +32,7 @@ from ipytimeout.child.inbox import Inbox
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import encode
 from ipytimeout.wire.memory import available, new_shared_memory, share
-from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Stream
+from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Stream, Streams
 from ipytimeout.wire.recording import SIZE, Recorder
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
@@ -246,12 +246,10 @@ class Channel:
             return None
         first = items[0]
         if isinstance(first, tuple):
-            count, messages = _texts(items)
+            count, message = _texts(items)
         else:
-            count, messages = 1, [first]
-        parts = [memoryview(part).cast("B") for message in messages for part in encode(message)]
-        if len(messages) > 1:
-            parts = [memoryview(b"".join(parts))]
+            count, message = 1, first
+        parts = [memoryview(part).cast("B") for part in encode(message)]
         attached = [b.descriptor for b in getattr(first, "buffers", ()) if isinstance(b, Attached)]
         descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", attached))] if attached else []
         return parts, 0, [], count, descriptors
@@ -316,8 +314,8 @@ class Channel:
         return self._inbox.clock
 
 
-def _texts(items: list[_Item]) -> tuple[int, list[Message]]:
-    """Make messages of the texts that are first, one of neighbours; return of how many texts, and the messages."""
+def _texts(items: list[_Item]) -> tuple[int, Message]:
+    """Make a message of the texts that are first; return of how many texts, and the message."""
     runs: list[tuple[str, list[str], int]] = []
     count = 0
     for item in items:
@@ -333,4 +331,5 @@ def _texts(items: list[_Item]) -> tuple[int, list[Message]]:
         else:
             break
         count += 1
-    return count, [Stream(name, "".join(texts), number) for name, texts, number in runs]
+    joined = [(name, "".join(texts), number) for name, texts, number in runs]
+    return count, Stream(*joined[0]) if len(joined) == 1 else Streams(joined)

@@ -1,13 +1,15 @@
 """Outputs that wait to be shown, in order. Pure; in the thread that waits for the run.
 
-Law of the file: nothing overtakes anything. What nobody could have seen is dropped in silence: an update that a newer
-one of the same display replaces, what a ``clear_output`` would clear. What is left out has something in its place.
-A message of a comm is never left out.
+Law of the file: nothing overtakes anything, but text of one stream that of the other where as many wait as
+``joins_after`` says: a kernel gathers the texts of each, too, before it sends them. What nobody could have seen is
+dropped in silence: an update that a newer one of the same display replaces, what a ``clear_output`` would clear. What
+is left out has something in its place. A message of a comm is never left out.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final
 
 from ipytimeout.host.comm_messages import goes_on, is_values, together, weight
@@ -36,7 +38,8 @@ _LOOK_BACK = 50
 class Backlog:
     """Outputs in, the same outputs out, later."""
 
-    def __init__(self) -> None:
+    def __init__(self, joins_after: float = inf) -> None:
+        self._joins_after = joins_after
         self._waiting: deque[Shown] = deque()
         self._bytes = 0
         #: How many wait that are no text.
@@ -73,14 +76,24 @@ class Backlog:
                 return
             case CommMsg() if is_values(output):
                 output = self._with_overtaken_values(output)
-            case Stream(name, text) if isinstance(last, Stream) and last.name == name and len(last.text) < _MERGED:
-                output = Stream(name, without_overwritten(last.text + text))
-                self._pop()
+            case Stream() if isinstance(last, Stream):
+                output = self._joined(last, output)
             case LeftOut() if isinstance(last, LeftOut):
                 output += last
                 self._pop()
         self._waiting.append(output)
         self._count(output, 1)
+
+    def _joined(self, last: Stream, text: Stream) -> Stream:
+        """Join a text with one that waits; return what is the last one then."""
+        if _fit(last, text):
+            self._pop()
+            return _join(last, text)
+        before = self._waiting[-2] if len(self._waiting) > max(1, self._joins_after) else None
+        if last.name == text.name or not isinstance(before, Stream) or not _fit(before, text):
+            return text
+        self._waiting[-2] = _join(before, text)
+        return self._pop_text()
 
     def put_back(self, output: Shown) -> None:
         """Have it be the first again."""
@@ -112,6 +125,11 @@ class Backlog:
         if missing != LeftOut():
             self.put_back(missing)
         return kept
+
+    def _pop_text(self) -> Stream:
+        text = self._pop()
+        assert isinstance(text, Stream)
+        return text
 
     def _pop(self) -> Shown:
         output = self._waiting.pop()
@@ -163,6 +181,15 @@ class Backlog:
                     continue
                 case _:
                     return
+
+
+def _fit(first: Stream, second: Stream) -> bool:
+    """Tell whether two texts may become one."""
+    return first.name == second.name and len(first.text) < _MERGED
+
+
+def _join(first: Stream, second: Stream) -> Stream:
+    return Stream(first.name, without_overwritten(first.text + second.text))
 
 
 def _weight(output: Shown) -> int:

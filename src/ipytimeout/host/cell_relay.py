@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipytimeout.host.excerpt import Output
 from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
     ClearOutput,
@@ -28,7 +29,7 @@ class CellRelay:
         self._kernel = kernel
         self._cell = kernel.get_parent()
 
-    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
+    def show(self, message: Output) -> None:
         match message:
             case Stream(name, text):
                 # A lone surrogate is no text that can be sent.

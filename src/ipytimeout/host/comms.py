@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ipytimeout.host.comm_messages import Said
+from ipytimeout.host.widget_records import WidgetRecords
 from ipytimeout.wire.messages import Buffer, CommClose, CommHandled, CommMsg, CommOpen, CommTaken
 from ipytimeout.wire.widgets import WIDGETS
 
@@ -85,6 +86,8 @@ class Comms:
     _outgoing: deque[CommMsg] = field(default_factory=deque)
     _wake: tuple[int, int] | None = None
     _wakes: Wakes | None = None
+    #: What a page that is opened meanwhile is told of the child's widgets.
+    records: WidgetRecords = field(default_factory=WidgetRecords)
 
     def __post_init__(self) -> None:
         self._cell = self.kernel.get_parent() or {}
@@ -123,10 +126,12 @@ class Comms:
             case CommMsg(comm_id, data):
                 if comm_id in self:
                     self._note(comm_id, data)
+                    self.records.note(comm_id, data, message.buffers)
                     self._publish("comm_msg", message)
             case CommClose(comm_id):
                 if comm_id in self and comm_id not in self._closed:
                     self._closed.add(comm_id)
+                    self.records.withdraw(comm_id)
                     self._publish("comm_close", message)
             case CommHandled(request):
                 self._has_handled(request)
@@ -150,6 +155,8 @@ class Comms:
             target_name=message.target_name,
             target_module=message.target_module,
         )
+        if message.target_name == _WIDGET:
+            self.records.open(message.comm_id, message.data, message.buffers)
 
     def _note(self, comm_id: str, data: Mapping[str, Any]) -> None:
         """Note what the page is told of a model."""
@@ -220,6 +227,7 @@ class Comms:
         content, request = message["content"], message["header"]["msg_id"]
         self._asked[request] = _Asked(content["comm_id"], message, natively, tell_idle)
         buffers = [bytes(each) for each in message.get("buffers", ())]
+        self.records.note(content["comm_id"], content["data"], buffers)
         self._outgoing.append(CommMsg(content["comm_id"], content["data"], {}, request, buffers))
         if self._wake is not None:
             with contextlib.suppress(OSError):
@@ -266,6 +274,8 @@ class Comms:
 
         Return how many widgets that the user could use are dead now.
         """
+        self.records.withdraw_all()
+        is_seen_elsewhere = self.records.were_asked_for
         own, self._own = self._own, {}
         taken, self._taken = self._taken, {}
         asked, self._asked = self._asked, {}
@@ -282,7 +292,7 @@ class Comms:
         for comm_id, each in own.items():
             if comm_id not in closed and each.comm._msg_callback is None:
                 dead += self._lay_to_rest(comm_id, each)
-        if not self.comes_back:
+        if not self.comes_back or is_seen_elsewhere:  # by a page that has got the kernel's own, of before
             for comm_id, names in taken.items():
                 self._show_again(comm_id, names)
         for each_asked in asked.values():

@@ -176,12 +176,15 @@ class _Line:
 
     def __init__(self) -> None:
         self._at = self._widest = 0  # in the line that has no end yet
+        self._seen: tuple[str | None, tuple[int, int, int]] = None, (0, 0, 0)
 
     def cost(self, text: str) -> int:
-        return self._look(text)[0]
+        self._seen = text, self._look(text)
+        return self._seen[1][0]
 
     def write(self, text: str) -> int:
-        cost, self._at, self._widest = self._look(text)
+        cost, self._at, self._widest = self._seen[1] if self._seen[0] is text else self._look(text)
+        self._seen = None, (0, 0, 0)
         return cost
 
     def _look(self, text: str) -> tuple[int, int, int]:

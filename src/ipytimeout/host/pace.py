@@ -1,4 +1,4 @@
-"""How fast output may go to a page. Pure, told the time; in the thread that waits for the run.
+"""How fast output may go to a page. Pure, told the time; in the threads that wait for runs.
 
 The Jupyter server drops what a kernel sends beyond 1 MB/s of streams or 1,000 messages/s, averaged over 3 s: displays
 and errors too. (``iopub_data_rate_limit``, ``iopub_msg_rate_limit`` and ``rate_limit_window`` of ``jupyter_server``,
@@ -8,6 +8,8 @@ which counts anew when the kernel is idle.) And a page that gets that much answe
 from __future__ import annotations
 
 import json
+import threading
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from math import inf
@@ -59,27 +61,42 @@ class Window:
         return self._sent[0][0] + self._rate.seconds if self._sent else inf
 
 
-class Pace:
-    """What may be sent now: while the code runs (``live``), and when it has ended."""
+class Together:
+    """The runs that send to one page at the same time, in the cell and in the background."""
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.paces: weakref.WeakSet[Pace] = weakref.WeakSet()
+
+
+class Pace:
+    """What may be sent now: while the code runs (``live``), and when it has ended. What others send counts too."""
+
+    def __init__(self, together: Together | None = None) -> None:
         self._live, self._server = Window(LIVE), Window(SERVER)
+        self._together = together if together is not None else Together()
+        with self._together.lock:
+            self._together.paces.add(self)
 
     def room(self, now: float, *, live: bool) -> tuple[int, int]:
         """Return how many bytes of text and how many messages may be sent now."""
-        size, messages = self._server.room(now)
-        if live:
-            size_now, messages_now = self._live.room(now)
-            return min(size, size_now), min(messages, messages_now)
-        return size, messages
+        with self._together.lock:
+            size, messages = self._server.room(now)
+            if live:
+                size_now, messages_now = self._live.room(now)
+                return min(size, size_now), min(messages, messages_now)
+            return size, messages
 
     def spend(self, now: float, size: int, messages: int) -> None:
-        self._live.spend(now, size, messages)
-        self._server.spend(now, size, messages)
+        with self._together.lock:
+            for each in self._together.paces:
+                each._live.spend(now, size, messages)
+                each._server.spend(now, size, messages)
 
     def opens(self, *, live: bool) -> float:
         """Return a moment at which it is worth to look again."""
-        return self._live.opens() if live else self._server.opens()
+        with self._together.lock:
+            return self._live.opens() if live else self._server.opens()
 
 
 def sent_size(text: str) -> int:

@@ -11,15 +11,16 @@ Laws of the file:
    versions it was tested on. Where one is missing, there is no pump, and the view says that an interrupt cancels.
 2. A pump is entered where SIGINT raises nothing (``supervise.interrupts_go_to``): an exception between receiving a
    message and handing it on would lose the message.
-3. Only clicks on our own buttons are let in, and what is said to widgets that the child has. They do not go through
-   the comm manager, which would run the notebook's own ``pre_execute`` hooks, and flush its figures, in the middle of
-   the cell.
+3. Only clicks on our own buttons are let in, what is said to widgets that the child has, and what a page asks that is
+   opened meanwhile: the state of all widgets. No message to a comm goes through the comm manager, which would run the
+   notebook's own ``pre_execute`` hooks, and flush its figures, in the middle of the cell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import functools
 import getpass
 import inspect
@@ -50,8 +51,11 @@ PRIVATE_NAMES = {
     "ipykernel.socket_pair.SocketPair.to_stream": "ipykernel 7.3, 7.4",
     "ipykernel.kernelbase.Kernel._input_request": "ipykernel 6.31, 7.3, 7.4",
     "ipykernel.kernelbase.Kernel.stdin_socket": "ipykernel 6.31, 7.3, 7.4",
+    "comm.base_comm.BaseComm._msg_callback": "comm 0.2",
     "the name of a subshell's thread: subshell-<id>": "ipykernel 7.3, 7.4",
 }
+#: On comms of this name a page asks for the state of all widgets (ipywidgets 8).
+_CONTROL = "jupyter.widget.control"
 
 
 class Pump:
@@ -66,6 +70,8 @@ class Pump:
         self._clicks = clicks
         self._comms = comms
         self._handled: set[asyncio.Future[Any]] = set()
+        #: The comms on which pages ask for the state of all widgets.
+        self._controls: set[str] = set()
         self._cell = kernel.get_parent()
         self._callback: Any = stream._recv_callback
         self._copy = stream._recv_copy
@@ -102,16 +108,32 @@ class Pump:
         comm_id = message["content"]["comm_id"]
         # As for a message that the kernel handles natively: the front end waits for its idle.
         self._tell_status("busy", message)
-        if self._comms is not None and comm_id not in self._clicks:
+        if self._comms is not None and comm_id not in self._clicks and comm_id not in self._controls:
             self._comms.pass_on(
                 message, functools.partial(self._hand_on, frames), functools.partial(self._has_handled, message)
             )
             return None
         try:
-            self._clicks[comm_id]()
+            if comm_id in self._clicks:
+                self._clicks[comm_id]()
+            else:
+                self._answer_page(message)
         finally:
             self._has_handled(message)
         return None
+
+    def _answer_page(self, message: dict[str, Any]) -> None:
+        """Tell a page that is opened meanwhile of all widgets, as the kernel does when it is idle."""
+        manager, comm_id = self._kernel.comm_manager, message["content"]["comm_id"]
+        match message["header"]["msg_type"]:
+            case "comm_open":
+                manager.comm_open(None, None, message)
+            case "comm_close":
+                self._controls.discard(comm_id)
+                manager.comm_close(None, None, message)
+            case _:
+                with contextlib.suppress(Exception):  # of a widget of the notebook that cannot say how it is
+                    manager.get_comm(comm_id)._msg_callback(message)
 
     def _natively(self, frames: Frames) -> Any:
         return self._callback([frame.bytes for frame in frames] if self._copy else frames)
@@ -129,19 +151,28 @@ class Pump:
         self._tell_status("busy", self._cell)
 
     def _said_in(self, frames: Frames) -> dict[str, Any] | None:
-        """Return a message for one of our buttons, or for a widget of the child; None for all else.
+        """Return a message that is let in: for one of our buttons, for a widget of the child, from a page's control.
 
-        What is not readable is none either.
+        Return None for all else; what is not readable is none either.
         """
         session = self._kernel.session
         try:
             _, rest = session.feed_identities(frames, copy=False)
             # Without its content: that does not use up the signature, which the kernel checks for repetition.
             message: dict[str, Any] = session.deserialize(rest, content=False, copy=False)
-            if message["header"]["msg_type"] != "comm_msg":
+            kind = message["header"]["msg_type"]
+            if kind not in ("comm_open", "comm_msg", "comm_close"):
                 return None
             message["content"] = content = session.unpack(message["content"])
             data, comm_id = content["data"], content["comm_id"]
+            if kind == "comm_open":
+                if content["target_name"] != _CONTROL or _CONTROL not in self._kernel.comm_manager.targets:
+                    return None
+                self._controls.add(comm_id)
+            if comm_id in self._controls:
+                return session.deserialize(rest, content=True, copy=False)  # type: ignore[no-any-return]
+            if kind != "comm_msg":
+                return None
             if comm_id not in self._clicks:
                 return message if self._comms is not None and comm_id in self._comms else None
             if data.get("method") != "custom":

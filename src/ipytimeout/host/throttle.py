@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from math import inf
 from typing import Any, Protocol
 
 from ipytimeout.host.backlog import Backlog
+from ipytimeout.host.cell_relay import CellRelay
 from ipytimeout.host.comm_messages import Said
 from ipytimeout.host.excerpt import DEFAULT_LIMIT, Excerpt, LeftOut, Output, Shown, first_part
-from ipytimeout.host.pace import Pace, sent_size
+from ipytimeout.host.pace import Pace, Together, sent_size
 from ipytimeout.host.relay import native_interrupts
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.note import Note
@@ -27,6 +28,10 @@ from ipytimeout.wire.messages import ClearOutput, CommClose, CommHandled, CommMs
 _CALM, _LATEST = 3.0, 200
 #: How often the last lines of what is held back are shown, in seconds, and how much of them.
 _NOTE, _NOTE_LINES, _NOTE_LENGTH = 1.0, 8, 2000
+#: So many texts, of the one stream and the other in turn, are messages of their own.
+_SEPARATE = 50
+#: A text that comes so soon after another is shown with the next ones, in seconds.
+_AT_ONCE = 0.002
 #: So long it waits for room for the next piece, at least, in seconds.
 _TICK = 0.05
 
@@ -42,25 +47,43 @@ class Comms(Protocol):
         """Pass it on."""
 
 
+#: All runs of this process: a kernel has one way to its pages.
+_TOGETHER = Together()
+
+
 def throttled(relay: Relay, max_output: float | None, *, can_replace: bool, comms: Comms | None) -> Throttle:
     """Put a throttle before a relay. ``can_replace``: what is on the page can be replaced while the code runs.
 
     Where nothing is said, text is limited only where it goes to a page.
     """
-    on_page = _goes_to_a_page()
+    in_background = isinstance(relay, CellRelay)  # whatever the cell does that runs now, and captures
+    elsewhere = {name for name in ("stdout", "stderr") if not in_background and not _goes_to_a_page(name)}
+    on_page = len(elsewhere) < 2
     limit = max_output if max_output is not None else DEFAULT_LIMIT if on_page else inf
-    pace = Pace() if on_page else None
-    return Throttle(relay, Excerpt(limit), pace, comms, shows_latest=on_page and can_replace)
+    pace = Pace(_TOGETHER) if on_page else None
+    return Throttle(
+        relay,
+        Excerpt(limit),
+        pace,
+        comms,
+        shows_latest=on_page and can_replace,
+        texts_join=not in_background,
+        unlimited=elsewhere if max_output is None else (),
+    )
 
 
-def _goes_to_a_page() -> bool:
-    """Tell whether text is published by a kernel, and not captured."""
+def _goes_to_a_page(stream: str) -> bool:
+    """Tell whether the text of a stream is published by a kernel, and not captured."""
     module: Any = sys.modules.get("ipykernel.iostream")
-    return module is not None and isinstance(sys.stdout, module.OutStream)
+    return module is not None and isinstance(getattr(sys, stream), module.OutStream)
 
 
 class Throttle:
-    """Relays as another one does, but no more than a page can take. Without a ``pace``, nothing waits."""
+    """Relays as another one does, but no more than a page can take. Without a ``pace``, nothing waits.
+
+    ``texts_join``: texts that are shown one after the other go out in one message. ``unlimited``: streams that go
+    somewhere else.
+    """
 
     def __init__(
         self,
@@ -70,6 +93,8 @@ class Throttle:
         comms: Comms | None = None,
         *,
         shows_latest: bool = False,
+        texts_join: bool = True,
+        unlimited: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relay = relay
@@ -77,8 +102,12 @@ class Throttle:
         self._pace = pace
         self._comms = comms
         self._shows_latest = shows_latest
+        self._texts_join = texts_join
+        self._unlimited = unlimited
         self._clock = clock
-        self._backlog = Backlog()
+        self._backlog = Backlog(inf if pace is None else 0 if texts_join else _SEPARATE)
+        #: When something was shown last; texts that come right after it go out together.
+        self._forwarded = -inf
         #: Until then nothing goes out: there is more than can be shown.
         self._calm = 0.0
         self._note = Note(relay)
@@ -87,6 +116,9 @@ class Throttle:
         self._wrote = False
 
     def show(self, message: Output | Said) -> None:
+        if isinstance(message, Stream) and message.name in self._unlimited:
+            self._relay.show(message)
+            return
         if isinstance(message, ClearOutput):
             self._note.forget()
         for output in self._excerpt.take(message):
@@ -94,7 +126,8 @@ class Throttle:
         if self._pace is not None and self._backlog.is_too_long:
             self._calm = self._clock() + _CALM
             self._show_all(self._backlog.leave_out(_LATEST))
-        self._forward(live=True)
+        if not isinstance(message, Stream) or self._clock() - self._forwarded > _AT_ONCE:
+            self._forward(live=True)
         if self._shows_latest and self._note_due == inf and self._is_holding:
             self._note_due = self._clock() + _NOTE
 
@@ -141,6 +174,7 @@ class Throttle:
 
     def _forward(self, *, live: bool) -> None:
         """Show what there is room for."""
+        self._forwarded = self._clock()
         while self._backlog:
             now = self._clock()
             if self._pace is None:
@@ -169,7 +203,7 @@ class Throttle:
             return 1  # texts before and after it are sent together all the same
         before, self._wrote = self._wrote, isinstance(output, Stream)
         if isinstance(output, Stream):
-            return 0 if before else 1  # texts are sent together
+            return 0 if before and self._texts_join else 1
         return 3 if isinstance(output, ClearOutput) else 1  # the slot of the panel is cleared too, and put back
 
     def _show_all(self, outputs: Iterable[Shown]) -> None:

@@ -15,11 +15,12 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from ipytimeout.wire.messages import Attached, Buffer, Message, from_json, to_json
+from ipytimeout.wire.messages import Attached, Buffer, Message, Stream, Streams, from_json, to_json
 
 _MAGIC = 0x6974  # "it"
 _HEAD = struct.Struct("<HHIQ")  # magic, unused, number of buffers, length of the JSON
 _LENGTH = struct.Struct("<Q")
+_JSON = json.JSONEncoder(separators=(",", ":"))
 #: In a length: the buffer is not in the frame, its descriptor travels beside it.
 _ATTACHED = 1 << 63
 #: No JSON of ours is longer: a larger number is a broken or a hostile stream.
@@ -34,11 +35,18 @@ class ProtocolError(ValueError):
 def encode(message: Message) -> list[Buffer]:
     """Return a frame as parts to be written one after another; the message's buffers are not copied."""
     data, buffers = to_json(message)
-    text = json.dumps(data, separators=(",", ":")).encode("ascii")
+    text = _JSON.encode(data).encode("ascii")
     views: list[memoryview | Attached] = [b if isinstance(b, Attached) else memoryview(b).cast("B") for b in buffers]
     head = _HEAD.pack(_MAGIC, 0, len(views), len(text))
     lengths = b"".join(_LENGTH.pack(v.size | _ATTACHED if isinstance(v, Attached) else v.nbytes) for v in views)
     return [head + lengths + text, *(v for v in views if not isinstance(v, Attached) and v.nbytes)]
+
+
+def _each(texts: Streams) -> list[Stream]:
+    try:
+        return texts.each()
+    except (TypeError, ValueError) as error:
+        raise ProtocolError("what the other process sent is no message") from error
 
 
 class Decoder:
@@ -93,7 +101,10 @@ class Decoder:
             self._end += count
         messages: list[Message] = []
         while (message := self._next()) is not None:
-            messages.append(message)
+            if isinstance(message, Streams):
+                messages += _each(message)
+            else:
+                messages.append(message)
         return messages
 
     def feed(self, data: Buffer) -> list[Message]:
@@ -144,6 +155,10 @@ class Decoder:
             return False
         self._lengths = [n for (n,) in _LENGTH.iter_unpack(self._small[self._start + _HEAD.size : self._start + size])]
         self._start += size
+        if not count and have - size >= length:  # all of it is there, as of almost every message
+            self._text, self._buffers = self._small[self._start : self._start + length], []
+            self._start += length
+            return True
         self._text, self._buffers = bytearray(length), []
         self._part, self._filled = memoryview(self._text), 0
         return True
@@ -163,7 +178,7 @@ class Decoder:
         text, buffers = self._text, self._buffers
         self._text, self._lengths, self._buffers = None, [], []
         try:
-            data = json.loads(text)
+            data = json.loads(str(text, "ascii"))
         except ValueError as error:
             raise ProtocolError("what the other process sent is no message") from error
         try:

@@ -247,6 +247,16 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Streams:
+    """Texts of either stream in turn, in one message: name, text, number. It arrives as so many ``Stream``."""
+
+    texts: Sequence[tuple[str, str, int]]
+
+    def each(self) -> list[Stream]:
+        return [Stream(name, text, number) for name, text, number in self.texts]
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """``buffers``: memory in which the child keeps text until it is sent (``wire.recording``)."""
 
@@ -548,6 +558,7 @@ Message: TypeAlias = (
     | CommHandled
     | Running
     | Stream
+    | Streams
     | Recording
     | DisplayData
     | ClearOutput

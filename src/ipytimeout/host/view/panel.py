@@ -24,6 +24,7 @@ from ipytimeout.host.view.live import CLICKS, SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
 from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
+from ipytimeout.host.widget_records import page_control
 from ipytimeout.options import format_duration
 from ipytimeout.wire.messages import Cancel, Extend, Message, Where
 
@@ -170,6 +171,8 @@ class PanelView(SilentView):
         if self._widgets is None:
             self._widgets = Widgets(facts, self._hears, self._wish, has_stack=self._has_stack)
             CLICKS.update(self._widgets.clicks)
+            if self._slot.comms is not None:
+                self._slot.comms.records.show()  # ipywidgets is imported by now
             self._slot.put(self._widgets.bundle)
         self._widgets.draw(facts)
 
@@ -197,6 +200,9 @@ class PanelView(SilentView):
             self._slot.put(content)
         elif self._caught:
             self._widgets.become(content["text/html"])
+        elif self._widgets.was_restored:  # the slot is not known to a page that was opened meanwhile
+            self._slot.put(content)
+            self._widgets.become(content["text/html"])
         else:
             self._slot.put(content)
             self._widgets.close()
@@ -211,6 +217,7 @@ class Widgets:
     ) -> None:
         import ipywidgets
 
+        self._control = page_control()
         more = facts.timeout  # as much again, whatever it is extended to
         self._all: list[Any] = []
 
@@ -311,6 +318,11 @@ class Widgets:
             where.threads_of_dump(text), numbers
         )
         self._stack.layout.display = None
+
+    @property
+    def was_restored(self) -> bool:
+        """Whether a page was opened meanwhile, which shows it too."""
+        return page_control() is not self._control
 
     def become(self, text: str) -> None:
         """Be only this HTML from now on."""
