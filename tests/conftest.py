@@ -7,6 +7,7 @@ reason begins with ``not here:``, for what this operating system or this Python 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -46,6 +47,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail_when_skipped(report)
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what the tests start be interrupted: a worker of xdist ignores SIGINT, and so would all that it starts."""
+    if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -124,7 +124,8 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         How much of what the function prints is shown, head and tail: bytes, text with a unit (``"500kB"``), or ``inf``.
         Unless told, 2 MB where it goes to a page, and all of it elsewhere.
     start
-        How the child is had: ``"auto"``, ``"warm"`` or ``"spawn"``.
+        How the child is had: ``"auto"``, ``"warm"``, ``"spawn"``, or ``"fork"``: as a copy of this process, which sees
+        everything and is sent nothing. With ``submit``, ``arun`` and ``map`` the copy is made when the run starts.
     quiet
         Show no panel.
 

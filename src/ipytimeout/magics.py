@@ -69,7 +69,11 @@ def argument_parser() -> MagicArgumentParser:
         (("--discard",), "bring nothing back", None),
         (("--with",), "also send these names, beyond those that the code uses; * for all", "NAMES"),
         (("--max-output",), "how much stream output is shown, head and tail: 500kB, 10MB, inf; default 2MB", "SIZE"),
-        (("--start",), "how the process is started: " + ", ".join(m.value for m in StartMethod), "METHOD"),
+        (
+            ("--start",),
+            "how the process is started: auto, warm, spawn, or fork: as a copy of the kernel that sees all of it",
+            "METHOD",
+        ),
         (("-h", "--help"), "show this text", None),
     ):
         if metavar is None:
@@ -99,7 +103,7 @@ class TimeoutMagics(Magics):
     default_timeout = AnyTrait(help="How long a cell may run whose line says nothing: 60, '2m'.").tag(config=True)
     default_kill_after = AnyTrait(help="The grace period: from the interrupt to the kill.").tag(config=True)
     default_memory = AnyTrait(help="How much memory a run may use: '2GB', '50%'.").tag(config=True)
-    default_start = AnyTrait(help="How the process is started: auto, warm, spawn.").tag(config=True)
+    default_start = AnyTrait(help="How the process is started: auto, warm, spawn, fork.").tag(config=True)
     default_max_output = AnyTrait(help="How much stream output is shown: '500kB', '10MB', 'inf'.").tag(config=True)
     max_timeout = AnyTrait(help="More than this no run may ask for.").tag(config=True)
     max_memory = AnyTrait(help="More than this no run may use.").tag(config=True)
@@ -158,6 +162,8 @@ class TimeoutMagics(Magics):
             if not code.strip():
                 return None
         if parsed.background is not None:
+            if options.start is StartMethod.FORK:
+                raise UsageError("--start fork is not for --background: a copy does not see what later cells change")
             from ipytimeout.host.background import start_cell
 
             start_cell(shell, code, options, parsed.background, statement=cell is None)

@@ -123,9 +123,7 @@ class StartMethod(enum.Enum):
     AUTO = "auto"
     WARM = "warm"
     SPAWN = "spawn"
-
-
-_LATER_METHODS = ("fork",)
+    FORK = "fork"
 
 
 def parse_start(method: object) -> StartMethod:
@@ -133,8 +131,6 @@ def parse_start(method: object) -> StartMethod:
     if isinstance(method, StartMethod):
         return method
     known = ", ".join(m.value for m in StartMethod)
-    if method in _LATER_METHODS:
-        raise OptionError(f"start method {method!r} is not available in this version; use one of: {known}")
     try:
         return StartMethod(method)
     except ValueError:

@@ -15,7 +15,7 @@ from tests.as_if.run import Done, Runner
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for. Return 0 when every deterministic cell is the same."""
     parser = argparse.ArgumentParser(prog="python -m tests.as_if", description=__doc__)
-    parser.add_argument("--start", choices=("auto", "warm", "spawn", "fork"), default="warm")
+    parser.add_argument("--start", choices=("auto", "warm", "spawn", "both"), default="warm")
     parser.add_argument("--only", action="append", help="this area or package only (again for more)", metavar="AREA")
     parser.add_argument("--packages", action="store_true", help="many examples of packages, not a sample of them")
     parser.add_argument("--corpus", choices=("own", "packages"), help="only the cells written for this, or only others")
@@ -33,18 +33,26 @@ def main(arguments: list[str] | None = None) -> int:
         from tests.as_if.packages import package_notebooks
 
         notebooks += package_notebooks(python, wanted, many=asked.packages, say=_say)
+    same = True
+    for start in ("warm", "spawn") if asked.start == "both" else (asked.start,):
+        same &= _run(notebooks, python, start, asked.workers, asked.details)
+    return 0 if same else 1
+
+
+def _run(notebooks: list[Notebook], python: str, start: str, workers: int, details: bool) -> bool:
+    """Run these with one start method, and print the table. Tell whether every deterministic cell is the same."""
     began = time.monotonic()
-    runner = Runner(python, versions(python), f"%%timeout -q --start {asked.start} 60")
+    runner = Runner(python, versions(python), f"%%timeout -q --start {start} 60")
 
     def tell(done: Done) -> None:
         new = sum(bool(cell.new) for cell in done.cells)
         _say(f"{done.notebook.area}/{done.notebook.name}: {len(done.cells)} cells, {new} with a new difference")
 
-    done = runner.run(notebooks, tell, asked.workers)
+    done = runner.run(notebooks, tell, workers)
     print(table(done))
-    print(f"\n{time.monotonic() - began:.0f} s, --start {asked.start}\n")
-    print(differences(done, asked.details))
-    return 0 if rows_of(done)["all"].different == 0 else 1
+    print(f"\n{time.monotonic() - began:.0f} s, --start {start}\n")
+    print(differences(done, details))
+    return rows_of(done)["all"].different == 0
 
 
 def _say(text: str) -> None:

@@ -17,6 +17,7 @@ import contextlib
 import copyreg
 import enum
 import functools
+import gc
 import hashlib
 import io
 import itertools
@@ -64,6 +65,7 @@ class Walk:
         self.seen: dict[int, int] = {}
         self.memory: dict[int, int] = {}
         self.first: dict[int, int] = {}
+        self.expressions: dict[Any, int] = {}
         self.alive: list[Any] = []  # temporaries, so that no address is used twice
         self.left = MOST
 
@@ -87,9 +89,8 @@ class Walk:
             return f"tuple({self.many(obj, depth)})"  # a constant: one is as good as another
         if "numpy" in sys.modules and isinstance(obj, getattr(sys.modules["numpy"], "dtype", ())):
             return f"dtype({obj.descr if obj.fields else obj.str + obj.char})"  # a value: one is as good as another
-        if is_symbolic_number(obj):
-            return f"{self.name_of(cls)}{obj.__getnewargs__()}"  # a value: sympy keeps some and makes others anew
-        number = self.seen.get(id(obj))
+        # An expression of sympy is a value: which of them are one object is decided by its caches.
+        number = self.expressions.get(obj) if is_expression(obj) else self.seen.get(id(obj))
         if number is not None:
             return f"@{number}"
         self.left -= 1
@@ -99,6 +100,8 @@ class Walk:
             return "…deep"
         number = self.seen[id(obj)] = len(self.seen)
         self.alive.append(obj)
+        if is_expression(obj):
+            self.expressions[obj] = number
         try:
             return f"#{number}:" + self.inside(obj, cls, depth + 1)
         except RecursionError:
@@ -115,9 +118,7 @@ class Walk:
     def pairs(self, mapping: Any, depth: int) -> str:
         found = []
         for key, value in list(mapping.items()):
-            # Some libraries key by address, and keep what was one in the process where a pickle was made.
-            shown = "id" if type(key) is int and key > 1 << 40 else self.text(key, depth)
-            found.append(f"{shown}:{self.text(value, depth)}")
+            found.append(f"{self.text(key, depth)}:{self.text(value, depth)}")
             if self.left < 0:
                 break
         return ",".join(found)
@@ -302,6 +303,8 @@ class Walk:
             return f"{shown}({obj.__module__}.{obj.__qualname__})"  # what a library remembers is its own business
         if isinstance(obj, functools._lru_cache_wrapper):
             return f"{shown}({self.text(obj.__wrapped__, depth)},{obj.cache_info()})"
+        if cls.__module__.startswith(WHOLE):
+            return f"{shown}({self.pairs(without_remembered(attributes_of(obj)), depth)})"
         if says_how_to_pickle(cls):
             reduced = obj.__reduce_ex__(4)
             self.alive.append(reduced)
@@ -312,34 +315,39 @@ class Walk:
                 return f"{shown}<{self.text(function, depth)},{self.text(args, depth)},{state}>"
             return f"{shown}<{reduced}>"
         state = attributes_of(obj)
-        return f"{shown}({self.pairs({k: v for k, v in state.items() if not only_remembered(k, state)}, depth)})"
+        return f"{shown}({self.pairs(state, depth)})"
 
     def state(self, state: Any, depth: int) -> str:
         """Write a state for ``__setstate__``: attributes in a fixed order, for theirs is no part of the value."""
         if type(state) is tuple and len(state) == 2:
             return f"({self.state(state[0], depth)},{self.state(state[1], depth)})"
-        if type(state) is dict:
-            state = {key: value for key, value in state.items() if not only_remembered(key, state)}
         if type(state) is dict and all(type(key) is str for key in state):
             return f"({self.pairs(dict(sorted(state.items())), depth)})"
         return self.text(state, depth)
 
 
-def only_remembered(key: Any, state: dict[Any, Any]) -> bool:
-    """Tell whether this is what an object of matplotlib keeps for itself, and works out anew when it was pickled.
+def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
+    """Leave out what objects of matplotlib only remember for themselves: private, and found anew when it is needed."""
+    seen = dict(state)
+    if "_parents" in state and "_invalid" in state:
+        # Whether what a transform has computed is still right: it is computed anew whenever it is asked for.
+        del seen["_invalid"]
+        # By their address, as it was where they were pickled. What is gone is passed over, and deleted some time.
+        seen["_parents"] = [alive for ref in state["_parents"].values() if (alive := ref()) is not None]
+    if "_rotation_mode" in state:
+        # With what a text was measured last: that of its figure, which is looked up when there is none.
+        seen.pop("_renderer", None)
+    if state.get("_path_effects") == []:
+        # The list of rcParams, one for all artists. That is seen by who appends to it, and so changes matplotlib itself.
+        seen["_path_effects"] = ()
+    if "_cid_gen" in state:
+        # An index of the callbacks, which are written beside it, in the order in which they were entered.
+        seen.pop("_func_cid_map", None)
+    return seen
 
-    Whether what a transform has computed is still right, whether a figure must be drawn again, and the numbers of the
-    callbacks that it has connected so far.
-    """
-    return (
-        (key == "_invalid" and "_parents" in state)
-        or (key == "_stale" and "_axstack" in state)
-        or (key == "_cid_gen" and "_func_cid_map" in state)
-        or (key in ("_button_pick_id", "_scroll_pick_id") and "_axstack" in state)
-        or (key in ("_close_id", "_resize_id") and "_draw_was_started" in state)
-    )
 
-
+#: Their pickles leave out what a user can see: what is written is all that their objects have.
+WHOLE = ("matplotlib", "mpl_toolkits")
 OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__", "__slotnames__")
 PANDAS_OWN = ("_mgr", "_item_cache", "_attrs", "_flags", "_name", "_cache", "_is_copy")
 
@@ -429,15 +437,15 @@ def shared(names: dict[str, Any], user_ns: dict[str, Any]) -> list[str]:
     return sorted(group for group in groups if not all(re.search(r"[\[.]", p) for p in group.split(" is ")))
 
 
-def is_symbolic_number(obj: Any) -> bool:
-    numbers = sys.modules.get("sympy.core.numbers")
-    return isinstance(obj, getattr(numbers, "Number", ())) and type(obj).__module__ == "sympy.core.numbers"
+def is_expression(obj: Any) -> bool:
+    sympy = sys.modules.get("sympy.core.basic")
+    return isinstance(obj, getattr(sympy, "Basic", ())) and (type(obj).__module__ or "sympy").startswith("sympy")
 
 
 def has_identity(obj: Any) -> bool:
     if isinstance(obj, (*ATOMS, str, bytes, types.ModuleType, *BY_NAME, enum.Enum)) or (type(obj) is tuple and not obj):
         return False
-    if is_symbolic_number(obj):
+    if is_expression(obj):
         return False
     return not (isinstance(obj, type | types.FunctionType) and obj.__module__ != "__main__")
 
@@ -557,6 +565,7 @@ class Eye:
 
     def __call__(self, path: str) -> None:
         """Write what there is to a file."""
+        gc.collect()  # when it comes by itself, and what weak references show until then, is chance
         user_ns = self.shell.user_ns
         names = {
             name: value

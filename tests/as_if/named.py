@@ -11,28 +11,41 @@ from typing import Any
 
 from tests.as_if.session import Seen
 
-#: The reasons that the README lists.
-LISTED = (
-    r"a generator that has begun cannot leave its process",
-    r"a(n asynchronous generator| coroutine) cannot leave its process",
-    r"a (socket|database connection|database cursor) cannot leave its process",
-    r"it was still running, and ends with the process of the cell",
-    r"a (running process|process|thread|pool of processes|future) cannot leave its process",
-    r"an executor cannot leave its process",
-    r"an asyncio task that is not done cannot leave its process",
-    r"a token of a context cannot leave its process",
-    r"a hash that was begun cannot leave its process",
-    r"a memory map( of a file without a name)? cannot leave its process",
-    r"an iterator of matches cannot leave its process",
-    r"a reader of CSV that has begun cannot leave its process",
-)
-_LISTED = re.compile("|".join(LISTED))
+#: What the README lists, in its own words, and the reasons by which the user is told of it.
+LISTED = {
+    "a generator that has begun": r"a generator that has begun cannot leave its process",
+    "an asynchronous generator": r"an asynchronous generator cannot leave its process",
+    "a coroutine": r"a coroutine cannot leave its process",
+    "a database connection or cursor": r"a database (connection|cursor) cannot leave its process",
+    "a socket": r"a socket cannot leave its process",
+    "a thread or process that has not ended": r"a (thread|process|running process) cannot leave its process",
+    "an executor, a pool of processes, or a future that is not done": (
+        r"(an executor|a pool of processes|a future) cannot leave its process"
+    ),
+    "an asyncio task that is not done": r"an asyncio task that is not done cannot leave its process",
+    "is still running": r"it was still running, and ends with the process of the cell",
+    "a tensor that remembers how it was computed": (
+        r"a tensor that remembers how it was computed cannot leave its process; detach\(\) it"
+    ),
+    "a hash that was begun": r"a hash that was begun cannot leave its process",
+    "a bare `mmap`": r"a memory map( of a file without a name)? cannot leave its process",
+    "an iterator of matches": r"an iterator of matches cannot leave its process",
+    "a reader of CSV that has begun": r"a reader of CSV that has begun cannot leave its process",
+    "a token of a `ContextVar`": r"a token of a context cannot leave its process",
+    "whose text has changed on disk": r"its text has changed on disk",
+}
+_LISTED = re.compile("|".join(LISTED.values()))
+#: Frames by which networkx compiles a function at its first use, and what it has compiled.
+_PREPARED = re.compile(r"networkx/utils/decorators\.py:|networkx\.utils\.decorators\.argmap'> compilation \d+")
 _BEGIN = "… left behind: "
+_OUTDATED = "… changed on disk since the notebook imported it: "
+#: The reason of a module whose new text the cell used. It changes the cell's own outputs too.
+NEW_TEXT = "its text has changed on disk"
 _ITEM = re.compile(r"(?:^|; )([^;(]+?) \(((?:[^()]|\([^()]*\))*)\)")
 
 
 def accepted(reason: str) -> bool:
-    """Tell whether the README says that such things do not come back."""
+    """Tell whether the README says of this reason that such things do not come back."""
     return _LISTED.fullmatch(reason) is not None
 
 
@@ -41,7 +54,12 @@ def named_in(seen: Seen) -> dict[str, str]:
     found: dict[str, str] = {}
     for output in seen.outputs:
         if _is_line(output):
-            found.update(_ITEM.findall(output["data"]["text/plain"].removeprefix(_BEGIN)))
+            text = output["data"]["text/plain"]
+            if text.startswith(_OUTDATED):
+                names = text.removeprefix(_OUTDATED).partition("; ")[0]
+                found.update(dict.fromkeys(names.split(", "), NEW_TEXT))
+            else:
+                found.update(_ITEM.findall(text.removeprefix(_BEGIN)))
     return found
 
 
@@ -50,5 +68,13 @@ def without_line(seen: Seen) -> Seen:
     return dataclasses.replace(seen, outputs=[output for output in seen.outputs if not _is_line(output)])
 
 
+def without_prepared(traceback: str) -> str:
+    """Return a traceback without the frames that differ when a library is used for the first time, as the README says."""
+    frames = re.split(r"^(?=File )", traceback, flags=re.MULTILINE)
+    return "".join(frame for frame in frames if not _PREPARED.search(frame.partition("\n")[0]))
+
+
 def _is_line(output: dict[str, Any]) -> bool:
-    return output["kind"] == "display_data" and str(output["data"].get("text/plain", "")).startswith(_BEGIN)
+    return output["kind"] == "display_data" and str(output["data"].get("text/plain", "")).startswith(
+        (_BEGIN, _OUTDATED)
+    )

@@ -73,7 +73,16 @@ class Runner:
         )
 
     def _natives(self, notebook: Notebook, folder: Path) -> list[Record]:
-        text = "\0".join([self.versions, _HARNESS, notebook.setup, *(cell.code for cell in notebook.cells)])
+        text = "\0".join(
+            [
+                self.python,
+                str(REPOSITORY),
+                self.versions,
+                _HARNESS,
+                notebook.setup,
+                *(cell.code for cell in notebook.cells),
+            ]
+        )
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
         path = self.kept / f"{_safe(notebook)}-{key}.json" if self.kept else None
         if path is not None and path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from typing import Any
 
@@ -84,3 +85,25 @@ def test_a_cycle_has_an_end() -> None:
     rows: list[Any] = []
     rows.append(rows)
     assert text(rows) == "#0:list(@0)"
+
+
+def test_expressions_of_sympy_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two equal ones are as good as one twice: its caches decide; a name is not said to be shared for it."""
+
+    class Basic:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Basic) and self.name == other.name
+
+        def __hash__(self) -> int:
+            return hash(self.name)
+
+    Basic.__module__ = "sympy.core.basic"
+    library = types.ModuleType("sympy.core.basic")
+    monkeypatch.setattr(library, "Basic", Basic, raising=False)
+    monkeypatch.setitem(sys.modules, "sympy.core.basic", library)
+    x, y = Basic("x"), Basic("y")
+    assert text([x, x]) == text([x, Basic("x")]) != text([x, y])
+    assert shared({"a": x, "b": x}, {}) == []

@@ -25,7 +25,6 @@ def main() -> None:
         _run("goals", *how, "--write", figures)
         if options.plots:
             _run("plots", figures, str(options.plots))
-    _run("output", options.rounds)
     _run("tables", *how)
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import graphs, memory
+from tests.benchmarks import graphs, memory, output
 from tests.benchmarks.live import REST, environment, interleaved, less, live, median, p95
 
 GIB = 1 << 30
@@ -271,6 +271,17 @@ def pure_python(settings: Settings) -> Iterator[Goal]:
             yield _ratio(f"pure Python inside, {name}: of native", got["timed"], got["native"], 1.02, ("it", "native"))
 
 
+def outputs(settings: Settings) -> Iterator[Goal]:
+    """Cells that write much."""
+    with live() as here:
+        for name, code in output.CASES.items():
+            got = interleaved(
+                settings.few + 2,
+                {"native": lambda: here.run(code), "timed": lambda: here.run(f"{_QUIET}\n{code}")},  # noqa: B023
+            )
+            yield _ratio(f"{name}: of native", got["timed"], got["native"], 1.1, ("it", "native"))
+
+
 def deadlines(settings: Settings) -> Iterator[Goal]:
     """How late control is back after the deadline."""
     kinds = {
@@ -339,7 +350,7 @@ def clicks(settings: Settings) -> Iterator[Goal]:
 
 
 ROWS: tuple[Callable[[Settings], Iterator[Goal]], ...] = (
-    *(empty, names, in_a_row, arrays, frames, large_graphs, pure_python, deadlines, beginning, idle, clicks),
+    *(empty, names, in_a_row, arrays, frames, large_graphs, pure_python, outputs, deadlines, beginning, idle, clicks),
 )
 
 

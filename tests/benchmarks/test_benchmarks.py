@@ -19,7 +19,7 @@ from tests.benchmarks.measure import Peaks, Way
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLOTS = ("costs", "goals", "memory", "profile")
 #: How many goals there are.
-ROWS = 33
+ROWS = 37
 OURS = ["%%timeout, warm", "%%timeout, spawn", "all names by cloudpickle through a pipe", "natively"]
 CALLS = [
     "run_with_timeout, warm",

@@ -12,6 +12,7 @@ from ipytimeout.wire.messages import DisplayData, Error, ExecuteResult, Payload,
 from tests.child.conftest import LiveChild
 
 MakeChild = Callable[..., LiveChild]
+STILL_RUNNING = "it was still running, and ends with the process of the cell"
 
 
 def plain(lines: list[str]) -> str:
@@ -290,7 +291,8 @@ def test_what_still_runs_is_named(child: LiveChild) -> None:
         "threading.Thread(target=time.sleep, args=(60,), name='sleeper').start()\n"
         "asyncio.create_task(asyncio.sleep(60), name='nap')\n;"
     )
-    assert {"thread sleeper", "asyncio task nap"} <= seen.changes.left_behind.keys()
+    left_behind = seen.changes.left_behind
+    assert {left_behind["thread sleeper"], left_behind["asyncio task nap"]} == {STILL_RUNNING}
 
 
 def test_a_discarded_run_sends_no_pickle(child: LiveChild) -> None:

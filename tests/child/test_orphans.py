@@ -69,6 +69,26 @@ def test_the_stack_of_the_process_is_as_large_as_usual_and_ends(way: str) -> Non
 
 
 @WAYS
+def test_the_process_is_where_its_thread_says_it_is(way: str) -> None:
+    """On the stack of the main thread: other runtimes look there for how far it is to the end."""
+    code = """
+        def lives():
+            attributes = ctypes.create_string_buffer(256)
+            low, size = ctypes.c_size_t(), ctypes.c_size_t()
+            library = ctypes.CDLL(None)
+            library.pthread_self.restype = ctypes.c_void_p
+            library.pthread_getattr_np(ctypes.c_void_p(library.pthread_self()), attributes)
+            library.pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(size))
+            registers = (ctypes.c_size_t * 2048)()
+            library.getcontext(registers)
+            print(any(low.value < word < low.value + size.value for word in registers), flush=True)
+            os._exit(0)
+        os.waitpid(fork(life), 0)
+    """
+    assert run(way, code) == "True"
+
+
+@WAYS
 def test_a_process_that_cannot_be_had_is_an_error(way: str) -> None:
     """And the next one can be had."""
     code = """

@@ -19,6 +19,7 @@ _OURS = {
     "test_all_or_nothing",
     "test_container",
     "test_flood",
+    "test_fork",
     "test_grace",
     "test_host_and_warden_die",
     "test_kept",

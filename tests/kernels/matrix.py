@@ -32,7 +32,7 @@ DEADLINE, GRACE, PROMISED, STALL = 1.0, 1.0, 0.2, 10.0
 SLACK = float(os.environ.get("IPYTIMEOUT_TEST_SLACK", "0.8"))
 #: So long the next spare may take to be as idle as the last one, in seconds: it is made in the background.
 SETTLE = 10.0
-METHODS, FACES = ("warm", "spawn"), ("cell", "function")
+METHODS, FACES = ("warm", "spawn", "fork"), ("cell", "function")
 
 _HELPERS = """\
 import os, time

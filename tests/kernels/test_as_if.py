@@ -171,7 +171,7 @@ def test_with_sends_a_name_that_the_code_is_not_seen_to_use(kernel: Kernel) -> N
     assert result.stdout == "5\n"
 
 
-@pytest.mark.parametrize("start", ["auto", "warm", "spawn"])
+@pytest.mark.parametrize("start", ["auto", "warm", "spawn", "fork"])
 def test_each_start_method_runs_a_cell(kernel: Kernel, start: str) -> None:
     """``--start`` changes how the child is had, and nothing else."""
     kernel.run("x = 20")

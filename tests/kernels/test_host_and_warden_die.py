@@ -137,7 +137,7 @@ def test_the_death_of_the_warden_is_told_and_the_next_run_works(
         assert namespace(kernel) == UNTOUCHED
     seconds = seconds_until_gone(lambda: [each for each in kernel.processes() if each.pid in before], killed)
     assert seconds <= 1.0 + SLACK
-    for method in ("warm", "spawn"):
+    for method in ("warm", "spawn", "fork"):
         assert kernel.run(f"%%timeout --start {method} 60\nprint('next')").stdout == "next\n"
 
 

@@ -58,7 +58,7 @@ def ended(kernel: Kernel, code: str, words: str, error: str = "") -> Result:
 # ---------------------------------------------------------------- --partial
 
 
-@pytest.mark.parametrize("start", ["warm", "spawn"])
+@pytest.mark.parametrize("start", ["warm", "spawn", "fork"])
 def test_a_partial_cell_keeps_what_it_had_done_at_the_deadline(notebook: Kernel, start: str) -> None:
     """In place, under all names, with the state of the process; and it is an error all the same."""
     notebook.run(
@@ -213,7 +213,7 @@ def test_more_time_in_the_grace_period_has_no_effect(notebook: Kernel) -> None:
 # ---------------------------------------------------------------- checkpoint
 
 
-@pytest.mark.parametrize("start", ["warm", "spawn"])
+@pytest.mark.parametrize("start", ["warm", "spawn", "fork"])
 @pytest.mark.parametrize("end", list(ENDS))
 def test_whatever_ends_a_cell_its_checkpoints_are_kept(notebook: Kernel, start: str, end: str) -> None:
     """As they were, and nothing else; the error and the line name them."""
@@ -268,7 +268,7 @@ def test_only_what_is_wanted_is_kept(notebook: Kernel, options: str, found: str)
     assert value(notebook, "*map(globals().get, 'abc')") == found
 
 
-@pytest.mark.parametrize("start", ["warm", "spawn"])
+@pytest.mark.parametrize("start", ["warm", "spawn", "fork"])
 def test_large_arrays_are_as_they_were_at_the_call(notebook: Kernel, start: str) -> None:
     """In shared memory, of which the kernel keeps the last only."""
     code = """

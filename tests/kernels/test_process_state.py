@@ -125,7 +125,9 @@ ROWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("start", ["warm", pytest.param("spawn", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "start", ["warm", *(pytest.param(start, marks=pytest.mark.full) for start in ("spawn", "fork"))]
+)
 @pytest.mark.parametrize("row", ROWS)
 def test_what_a_notebook_sets_is_set_in_a_timed_cell_and_back(own_kernel: Kernel, row: str, start: str) -> None:
     before, code, printed, check = ROWS[row]

@@ -34,8 +34,9 @@ if __name__ == '__main__':
     except DeadlineExceeded as error: print('caught:', error, flush=True)
     run_with_timeout(60, live)
     run_with_timeout(60, ask)
-    print('spinning', flush=True)
-    try: run_with_timeout(600, spin)
+    try:
+        print('spinning', flush=True)
+        run_with_timeout(600, spin)
     except KeyboardInterrupt: print('interrupted', flush=True)
 """
 

@@ -135,6 +135,20 @@ def test_an_attribute_is_set_and_deleted_in_another_process(toy: types.ModuleTyp
     assert not hasattr(toy, "b")
 
 
+def test_what_sympy_counts_goes_on_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for sympy: of two dummies with one number, which two processes would make, each is the other."""
+    library: Any = types.ModuleType("sympy.core.symbol")
+    library.Dummy = type("Dummy", (), {"_count": 7, "_base_dummy_index": 1000})
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    for name in ("sympy", "sympy.core"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    adapters = load([])
+    there = adapters.read()
+    library.Dummy._count, library.Dummy._base_dummy_index = 0, 5000
+    assert adapters.write(difference(adapters.read(), there)) == {}
+    assert (library.Dummy._count, library.Dummy._base_dummy_index) == (7, 1000)
+
+
 def test_decimal_and_logging_become_what_they_were(tmp_path: Path) -> None:
     """Read, changed, and written back as another process would."""
     adapters = load([])

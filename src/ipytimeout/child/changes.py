@@ -35,6 +35,7 @@ from ipytimeout.wire.streams import (
     plain_reason,
     warnings_held,
 )
+from ipytimeout.wire.survey import Witness
 from ipytimeout.wire.table import ALONE, ObjectTable
 from ipytimeout.wire.watched import Place, Watched
 
@@ -69,14 +70,21 @@ class Watch:
         table: ObjectTable,
         before: Mapping[str, object],
         modules: Collection[str] = (),
+        closed: Mapping[int, str] = {},
+        unseen: Mapping[str, str] = {},
     ) -> None:
-        """``modules``: those of the user's own that the host has."""
+        """``modules``: those of the user's own that the host has; ``closed`` and ``unseen`` as in ``wire.survey``."""
         self._modules = modules
+        self._unseen = unseen
         self._namespace = namespace
         self._table = table
         self._before = dict(before)
         with collector_paused(), warnings_held():
-            self._watched = Watched(namespace, table, _known(table))
+            known = _known(table)
+            for number in closed:
+                known[number] = False
+            self._watched = Watched(namespace, table, known)
+            self._witness = Witness(table.objects, closed) if closed else None
         #: Where the classes and functions are, by their numbers; made when it is first asked for.
         self._code: dict[int, Place] | None = None
         if len(table.objects) > _MANY:
@@ -120,7 +128,11 @@ class Watch:
         left_behind: dict[str, str] = {}
         with collector_paused(), warnings_held():
             changes, failed = self._watched.changes()
-        left_behind.update((self._describe(number), reason) for number, reason in failed.items())
+            lost = self._witness.lost() if self._witness is not None else {}
+        left_behind.update((self._describe(number), reason) for number, reason in {**failed, **lost}.items())
+        left_behind.update(
+            (name, f"{reason}, and so a change in it would be lost") for name, reason in self._unseen.items()
+        )
         placed = self._new_modules()
         states: dict[str, list[tuple[object, object]]] = {}
         for place, obj, state in placed:

@@ -135,6 +135,11 @@ class Comms:
             case _:
                 self._channel.send(CommMsg(comm_id, content, about, request, parts))
 
+    def take_over(self, widget: Any) -> None:
+        """Let a widget that a copy of the kernel has from it speak here as it does there."""
+        if (own := widget.comm) is not None:
+            self._take_over(widget, own.comm_id)
+
     def _take_over(self, widget: Any, comm_id: str) -> None:
         """Let a widget of the notebook speak here as it does there."""
         if self._class is None or comm_id in self._manager.comms:

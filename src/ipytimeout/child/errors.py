@@ -81,6 +81,6 @@ def explain_refused(error: BaseException | None, refused: Mapping[str, str]) -> 
         name = error.name if isinstance(error, NameError) else None
         if name is not None and name in refused:
             reason = refused[name].rstrip(".")
-            advice = "Create it in this cell, or run this cell without a timeout."
+            advice = "Create it in this cell, or run the cell in a copy of the kernel, by --start fork."
             error.args = (f"name {name!r} could not be sent to the process of this run: {reason}. {advice}",)
         error = error.__cause__ or error.__context__

@@ -49,6 +49,7 @@ from ipytimeout.wire.messages import (
     Settle,
 )
 from ipytimeout.wire.pickling import CALL, CannotRebuild
+from ipytimeout.wire.survey import Inherited
 
 if TYPE_CHECKING:
     from ipytimeout.child.comms import Comms
@@ -77,6 +78,7 @@ class Child:
         self.of_host = HostModules()
         self._adapters = Adapters({})
         self._known: Known | None = None
+        self._inherited: Inherited | None = None
         self._status_fd = -1
         # Python 3.13 keeps what it was started with, and would show it as the source of any "<string>".
         linecache.cache.pop("<string>", None)
@@ -108,11 +110,7 @@ class Child:
                     cell_directory=message.cell_directory,
                 )
                 warm_up(self.shell)
-                if message.kernel:
-                    from ipytimeout.child.comms import Comms
-
-                    self.comms = Comms(self.channel, self.interrupts)
-                    self.comms.install()
+                self._have_comms(message)
             elif not message.shell:
                 sys.modules["__main__"] = types.ModuleType("__main__")
                 vars(sys.modules["__main__"])["__builtins__"] = builtins  # as in a script, or C code that imports fails
@@ -122,6 +120,30 @@ class Child:
                 if name not in sys.modules:
                     with contextlib.suppress(BaseException):  # what it raises, the kernel has seen long ago
                         importlib.import_module(name)
+
+    def take_over(self, message: Settle, inherited: Inherited) -> None:
+        """Be a copy of the host, which is like the host already: only its shell becomes a child's."""
+        self._inherited = inherited
+        if message.shell:
+            from ipytimeout.child.inherited_shell import take_over
+
+            self.shell = take_over(
+                inherited.shell,
+                self.channel,
+                self.interrupts,
+                looks_like_kernel=message.kernel,
+                cell_directory=message.cell_directory,
+            )
+            self._have_comms(message)
+        self._adapters = load_adapters(message.adapters)
+        self.of_host.update(list(sys.modules))
+
+    def _have_comms(self, message: Settle) -> None:
+        if message.kernel:
+            from ipytimeout.child.comms import Comms
+
+            self.comms = Comms(self.channel, self.interrupts)
+            self.comms.install()
 
     def rehearse(self, message: Rehearse) -> None:
         """Do once what every run does, with nothing and ahead of time.
@@ -163,7 +185,8 @@ class Child:
     # ------------------------------------------------------------ one run
 
     def _work(self, job: Execute | Call) -> Work:
-        return Work(job, self.channel, self.shell, self.interrupts, self._adapters, self.of_host, self._known)
+        own = self.channel, self.shell, self.interrupts, self._adapters, self.of_host
+        return Work(job, *own, self._known, self._inherited)
 
     def _do(self, job: Execute | Call) -> None:
         try:
@@ -177,7 +200,7 @@ class Child:
         work.reporter.stop()
         self.channel.flush()
         process.flush_stdio()
-        process.flush_files()
+        process.flush_files(self._inherited.survey.table.objects if self._inherited is not None else [])
         process.end_pools()
         answer: Message | None = Resend(None, {})
         while isinstance(answer, Resend | InputReply):
@@ -194,7 +217,7 @@ class Child:
         if self.shell is not None:
             self.shell.reserve = reserve
         if self.comms is not None:
-            self.comms.start(sys.modules["__main__"].__dict__, work.job.request)
+            self.comms.start(work.namespace, work.job.request)
         self.channel.start_recording()
         self.channel.send(Running())
         os.write(self._status_fd, b"R")

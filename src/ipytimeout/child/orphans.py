@@ -5,18 +5,16 @@ need not be a copy: as after ``vfork``, it runs in the memory of the template, w
 CLONE_VM and CLONE_VFORK), and forks from there. One copy of the page tables instead of two, and none to tear down:
 a third of the time.
 
-Law of the file: whichever way is taken, the new process is a plain fork of the template.
+Law of the file: whichever way is taken, the new process is a plain fork of the template, with its main thread on the
+stack where it belongs.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import mmap
 import os
-import resource
 import signal
-import sys
 import warnings
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias
@@ -25,21 +23,22 @@ from typing import NoReturn, TypeAlias
 Life: TypeAlias = Callable[[int], NoReturn]
 
 _CLONE_VM, _CLONE_VFORK = 0x100, 0x4000
-_LARGEST_STACK = 1 << 30
-_GUARD = 1 << 16
-#: From this version on Python looks whether its stack is where the thread's was at first.
-_CHECKS_STACK = (3, 14)
+#: More than a ``ucontext_t`` has, in bytes.
+_CONTEXT = 1 << 13
+#: So far below its end is the stack of a template that forks, at most …
+_DEPTH = 1 << 26
+#: … and so far below the template's own calls the process in between begins; older kernels let a stack grow by 64 KiB.
+_GAP = 1 << 15
 
 
 def fork_orphan(life: Life) -> int:
-    """Fork a process that lives ``life`` as a child of the nearest subreaper; return its number.
+    """Fork a process that lives ``life`` as a child of the nearest subreaper; return its number. In the main thread.
 
     Raises:
         OSError: There can be no further process.
     """
-    if sys.version_info < _CHECKS_STACK and (between := _between()) is not None:
-        return between(life)
-    return fork_twice(life)
+    between = _between()
+    return fork_twice(life) if between is None else between(life)
 
 
 def fork_twice(life: Life) -> int:
@@ -74,13 +73,14 @@ def _fork() -> int:
 
 @functools.cache
 def _between() -> Callable[[Life], int] | None:
-    """Return what forks from a process in between that shares this memory; None where the C library cannot."""
+    """Return what forks from a process in between that shares this memory; None where that cannot be had."""
     library = ctypes.CDLL(None, use_errno=True)
-    if not sys.platform.startswith("linux") or not hasattr(library, "clone"):
+    end = _end_of_stack()
+    if end is None or not (hasattr(library, "clone") and hasattr(library, "getcontext")):
         return None
     in_between = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
     library.clone.argtypes = [in_between, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
-    memory, top = _stack(library)
+    context = (ctypes.c_size_t * (_CONTEXT // ctypes.sizeof(ctypes.c_size_t)))()
 
     def fork(life: Life) -> int:
         told: list[int | OSError] = []
@@ -93,28 +93,31 @@ def _between() -> Callable[[Life], int] | None:
                 told.append(error)
                 return 0
             if pid == 0:
-                life(here)  # on this stack
+                life(here)
             told.append(pid)
             return 0
 
-        between = library.clone(in_between(run), top, _CLONE_VM | _CLONE_VFORK | signal.SIGCHLD, None)
+        # Of the registers, the one that points deepest into the stack is the stack pointer.
+        library.getcontext(context)
+        pointer = min(word for word in context if end - _DEPTH < word < end)
+        between = library.clone(
+            in_between(run), (pointer - _GAP) & -64, _CLONE_VM | _CLONE_VFORK | signal.SIGCHLD, None
+        )
         if between < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         os.waitpid(between, 0)
         if isinstance(told[0], OSError):
             raise told[0]
-        assert memory
         return told[0]
 
     return fork
 
 
-def _stack(library: ctypes.CDLL) -> tuple[mmap.mmap, int]:
-    """Return memory for a stack as large as this thread's may grow, and its upper end; its lower one is guarded."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    size = _LARGEST_STACK if soft in (resource.RLIM_INFINITY, -1) else min(max(soft, 1 << 23), _LARGEST_STACK)
-    size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_STACK)
-    low = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    library.mprotect(ctypes.c_void_p(low), ctypes.c_size_t(_GUARD), 0)
-    return memory, low + size - 64
+def _end_of_stack() -> int | None:
+    """Return the upper end of the main thread's stack; None where it is not known."""
+    try:
+        with open("/proc/self/maps") as maps:
+            places = [line.split()[0] for line in maps if line.endswith("[stack]\n")]
+    except OSError:
+        return None
+    return int(places[0].partition("-")[2], 16) if places else None

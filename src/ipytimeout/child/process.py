@@ -11,13 +11,14 @@ import faulthandler
 import fcntl
 import gc
 import io
+import itertools
 import mmap
 import os
 import resource
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -114,11 +115,14 @@ def flush_stdio() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def flush_files() -> None:
-    """Write what the code's open files still keep: natively they would stay open, here they end."""
+def flush_files(inherited: Sequence[object] = ()) -> None:
+    """Write what the code's open files still keep: natively they would stay open, here they end.
+
+    ``inherited``: objects of the kernel, of which this process is a copy, that the collector does not know.
+    """
     if not _has_files_open_for_writing():
         return
-    for candidate in gc.get_objects():
+    for candidate in itertools.chain(gc.get_objects(), inherited):
         if issubclass(type(candidate), io.BufferedWriter | io.BufferedRandom | io.TextIOWrapper):
             with suppress(Exception):
                 candidate.flush()

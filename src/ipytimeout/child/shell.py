@@ -87,7 +87,7 @@ class CellCompiler(CachingCompiler):  # type: ignore[misc]
         return name
 
 
-class _Exit(ExitAutocall):  # type: ignore[misc]
+class Exit(ExitAutocall):  # type: ignore[misc]
     """``exit`` and ``quit``: end the run, not the kernel."""
 
     def __call__(self, keep_kernel: object = False) -> None:
@@ -102,7 +102,7 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
     display_pub_class = Type(ChildDisplayPublisher)
     displayhook_class = Type(ChildDisplayHook)
     compiler_class = Type(CellCompiler)
-    exiter = Instance(_Exit)
+    exiter = Instance(Exit)
     #: There is no kernel here; libraries that ask get what they get from a shell without one.
     kernel = AnyTrait(None)
     #: Why names are missing that the code may use: name → reason.
@@ -126,8 +126,8 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
         self.first_names = dict(self.user_ns)
 
     @default("exiter")
-    def _default_exiter(self) -> _Exit:
-        return _Exit(self)
+    def _default_exiter(self) -> Exit:
+        return Exit(self)
 
     def bookkeeping(self) -> set[str]:
         """Name what IPython itself has put into the namespace, and the user has not put anything else at."""
@@ -179,6 +179,10 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
 
     def init_events(self) -> None:
         super().init_events()
+        self.leave_callbacks_to_the_kernel()
+
+    def leave_callbacks_to_the_kernel(self) -> None:
+        """Do not call what the notebook has registered to be called with each cell."""
         trigger = self.events.trigger
 
         def trigger_own(event: str, *args: Any, **kwargs: Any) -> None:
@@ -199,6 +203,9 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
 
     def init_hooks(self) -> None:
         super().init_hooks()
+        self.show_pages()
+
+    def show_pages(self) -> None:
         self.set_hook("show_in_pager", page.as_hook(self._page), 99)
 
     def _page(self, text: Any, start: int = 0, screen_lines: int = 0, pager_cmd: object = None) -> None:
@@ -268,7 +275,7 @@ def make_shell(channel: Channel, interrupts: Interrupts, *, looks_like_kernel: b
         ChildShell.__module__ = "ipykernel.zmqshell"
         _stand_in_for_ipykernel()
         _use_ipython_debugger()
-    _leave_the_exit_warning_to_the_host()
+    leave_the_exit_warning_to_the_host()
     shell: ChildShell = ChildShell.instance(
         config=config,
         channel=channel,
@@ -292,7 +299,7 @@ def warm_up(shell: ChildShell) -> None:
     shell.transform_cell("1")
 
 
-def _leave_the_exit_warning_to_the_host() -> None:
+def leave_the_exit_warning_to_the_host() -> None:
     """Say "To exit: use 'exit' …" once: the host's shell says it when ``SystemExit`` is raised there again."""
     from IPython.core import interactiveshell
 

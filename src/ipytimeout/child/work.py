@@ -24,9 +24,11 @@ from ipytimeout.child.run import Ended
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters.packing import as_names, plain_alone, unpack
+from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Call, Changes, Execute, ProcessState, Rehearse, Resend
 from ipytimeout.wire.pickling import EXCEPTION, FAULTS, RESULT, Loaded, load_namespace
 from ipytimeout.wire.state import apply_state, read_state
+from ipytimeout.wire.survey import Inherited
 
 if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell
@@ -87,8 +89,9 @@ class Work:
         adapters: Adapters,
         of_host: HostModules,
         known: Known | None = None,
+        inherited: Inherited | None = None,
     ) -> None:
-        """Set it up, and the sooner the more is ``known`` of this process.
+        """Set it up, and the sooner the more is ``known`` of this process. ``inherited``: in a copy of the host.
 
         Raises:
             CannotRebuild: The names, or what the job refers to beside them.
@@ -98,15 +101,19 @@ class Work:
         self._interrupts = interrupts
         self._adapters = adapters
         self._of_host = of_host
-        self._namespace = sys.modules["__main__"].__dict__
+        self.namespace = inherited.namespace if inherited is not None else vars(sys.modules["__main__"])
         state = known.state if known is not None else read_state()
         if state != job.state:
             apply_state(job.state, state)
             known = None
         self._learn_sources()
         with silenced(channel):  # importing the user's modules prints what it printed long ago
-            self.loaded: Loaded = load_namespace(job.buffers, self._namespace)
-            self._namespace.update(self.loaded.values)
+            if inherited is not None:
+                modules = frozenset(users_modules())
+                self.loaded = Loaded(dict(self.namespace), inherited.extra, inherited.survey.table, modules)
+            else:
+                self.loaded = load_namespace(job.buffers, self.namespace)
+                self.namespace.update(self.loaded.values)
             if shell is not None and isinstance(job, Execute):
                 shell.refused = job.refused
                 shell.adopt_history(self.loaded.values, job.execution_count, job.inputs)
@@ -123,7 +130,10 @@ class Work:
             known = None
         self._watch = None
         if isinstance(job, Execute) or job.commit:
-            self._watch = Watch(self._namespace, self.loaded.table, self.loaded.values, self.loaded.modules)
+            closed, unseen = (inherited.survey.closed, inherited.survey.unseen) if inherited is not None else ({}, {})
+            self._watch = Watch(
+                self.namespace, self.loaded.table, self.loaded.values, self.loaded.modules, closed, unseen
+            )
         self._state: ProcessState = known.state if known is not None else read_state()
         self._items: Items = known.items if known is not None else adapters.read()
         self._modules = frozenset(sys.modules)
@@ -207,7 +217,7 @@ class Work:
         """Know which attributes of modules the cell assigns; tell whether any of them is new."""
         if not isinstance(self.job, Execute) or self._shell is None:
             return False
-        return self._adapters.learn(self.job.code, self._shell.transform_cell, self._namespace)
+        return self._adapters.learn(self.job.code, self._shell.transform_cell, self.namespace)
 
 
 def nothing(rehearsal: Rehearse, *, cell: bool) -> Execute | Call:

@@ -19,6 +19,8 @@ from ipytimeout.exceptions import RunError
 from ipytimeout.host import endings, process_state
 from ipytimeout.host.commit import CannotRebuild, Commit, prepare
 from ipytimeout.host.conclude import Ended, conclude, safe_values
+from ipytimeout.host.launch.fork import CannotFork
+from ipytimeout.host.launch.fork_risks import fork_risks
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.launch.warm import TemplateUnusable
 from ipytimeout.host.relay import PlainRelay, ShellRelay
@@ -34,7 +36,7 @@ from ipytimeout.host.work import Sent, Work, dumped
 from ipytimeout.options import RunOptions
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
-from ipytimeout.wire.messages import Arm, Call, DisplayData, Execute, Finish, ProcessState, Resend
+from ipytimeout.wire.messages import Arm, DisplayData, Execute, Finish, ProcessState, Resend
 from ipytimeout.wire.modules import MODULES
 from ipytimeout.wire.pickling import CALL, Dump
 
@@ -50,7 +52,7 @@ def run_work(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShel
     impossible: dict[str, str] = {}
     while True:
         try:
-            ended = _run_once(sent.message, sent.dump, work, options, shell, view)
+            ended = _run_once(sent, work, options, shell, view)
             return ended if sent.baseline is None else dataclasses.replace(ended, baseline=sent.baseline)
         except _ChildCannotRebuild as error:
             known = work.needed.names | work.extra.keys() - {CALL} | {MODULES}
@@ -65,13 +67,13 @@ def run_work(work: Work, sent: Sent, options: RunOptions, shell: InteractiveShel
 
 
 def _run_once(
-    message: Execute | Call,
-    dump: Dump,
+    sent: Sent,
     work: Work,
     options: RunOptions,
     shell: InteractiveShell | None,
     view: SilentView,
 ) -> Ended:
+    message, dump = sent.message, sent.dump
     memory = limit_in_bytes(options.memory)
     settle = settle_like_here(shell)
     launcher = get_launcher(options.start)
@@ -82,9 +84,13 @@ def _run_once(
         comms=work.comms,
     )
     try:
-        child = launcher.take(settle)
+        if sent.inherited is not None and (risks := fork_risks()):
+            relay.show(DisplayData(as_bundle(f"… {risks}"), {}, {}))
+        child = launcher.take(settle, sent.inherited)
     except ConnectionError:
         raise endings.warden_lost() from None
+    except CannotFork as error:
+        raise RunError(f"--start fork does not work here: {error}; use --start spawn") from None
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
     run = Supervision(
@@ -106,7 +112,7 @@ def _run_once(
         stall = endings.stall_limit(options.timeout)
         child.tell_warden(Arm(options.timeout, options.kill_after, stall, options.partial, memory, view.shows_memory))
         child.send(message)
-        if len(dump.buffers[0]) > _LARGE:
+        if dump.buffers and len(dump.buffers[0]) > _LARGE:
             run.until(lambda: run.verdict is not None or not child.sending)
             dump.table.make_ahead()
         run.until(lambda: run.verdict is not None or (run.changes is not None and not run.running))

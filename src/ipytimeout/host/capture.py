@@ -39,7 +39,7 @@ LARGE = 2**20
 MOST_OBJECTS = 200_000
 
 #: Names of the module itself, not of the notebook: the child has its own.
-_OWN = words("__name__ __doc__ __package__ __loader__ __spec__ __builtin__ __builtins__ get_ipython")
+_OWN = words("__name__ __package__ __loader__ __spec__ __builtin__ __builtins__ get_ipython")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from ipytimeout.host.settle import (
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.summary import dead_widgets
 from ipytimeout.host.work import Sent, Work, dumped
-from ipytimeout.options import RunOptions
+from ipytimeout.options import OptionError, RunOptions, StartMethod
 from ipytimeout.outcomes import Ending
 from ipytimeout.wire.messages import Call, Execute
 from ipytimeout.wire.pickling import CALL, Dump
@@ -114,7 +114,9 @@ class PreparedCell:
         )
         outdated = changed_on_disk(needed.modules)
         learn_sources(shell, {filename: (as_compiled(shell, code), number)})
-        work = Work(namespace, needed, state, message, beside, meanwhile, comms)
+        work = Work(
+            namespace, needed, state, message, beside, meanwhile, options.start is StartMethod.FORK, shell, comms
+        )
         return cls(work, options, shell, dumped(work, {}), code, outdated)
 
     def run(self, view: SilentView) -> Ended:
@@ -163,6 +165,10 @@ class PreparedCall:
         meanwhile: bool = False,
     ) -> PreparedCall:
         """Prepare a call, in the caller's thread; ``meanwhile`` as for ``Work``."""
+        if meanwhile and options.commit and options.start is StartMethod.FORK:
+            raise OptionError(
+                "start='fork' with commit=True is only for run(): a copy does not see what changes meanwhile"
+            )
         shell = current_shell()
         namespace: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
         state = read_state()
@@ -193,7 +199,8 @@ class PreparedCall:
             beside=beside.values(),
         )
         extra = {**beside, CALL: (function, args, dict(kwargs))}
-        work = Work(namespace, needed, state, message, extra, meanwhile and options.commit, comms)
+        own = meanwhile and options.commit, options.start is StartMethod.FORK, shell, comms
+        work = Work(namespace, needed, state, message, extra, *own)
         return cls(work, options, shell, dumped(work, {}), at_deadline)
 
     def run(self, view: SilentView) -> Ended:

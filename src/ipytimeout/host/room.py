@@ -16,7 +16,8 @@ def refuse_without_room(size: int) -> None:
     if size > left:
         raise MemoryError(
             f"the code needs {format_size(size)} of arrays, which go to its process as a copy, and there are only "
-            f"{format_size(left)} of memory left; free some, or give the code less (a slice, or a file that it reads)"
+            f"{format_size(left)} of memory left; use --start fork, which copies nothing, free some, or give the code "
+            "less (a slice, or a file that it reads)"
         )
 
 

@@ -14,6 +14,7 @@ from ipytimeout.sizes import format_size
 from ipytimeout.wire.messages import Call, Execute, ProcessState
 from ipytimeout.wire.modules import MODULES
 from ipytimeout.wire.pickling import Dump, dump_namespace
+from ipytimeout.wire.survey import Inherited, survey
 
 #: A copy of so many bytes is made without asking whether there is room for it.
 _ALWAYS_FITS = 1 << 24
@@ -25,6 +26,8 @@ class Sent:
 
     dump: Dump
     message: Execute | Call
+    #: What a copy of this process has: then nothing is sent but the message.
+    inherited: Inherited | None = None
     #: Of a background run: what it is to be compared with when it comes back.
     baseline: Baseline | None = None
 
@@ -42,12 +45,22 @@ class Work:
     extra: Mapping[str, object] = field(default_factory=dict)
     #: Whether the notebook goes on meanwhile, and what it changes is to be left alone.
     meanwhile: bool = False
+    #: Whether the child is a copy of this process.
+    copies: bool = False
+    #: The shell of this process.
+    shell: Any = None
     #: Widgets, where there can be any.
     comms: Comms | None = None
 
 
 def dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
-    """Pickle what is to be sent, but for what has proved impossible."""
+    """Pickle what is to be sent, but for what has proved impossible; a copy of this process has it all."""
+    if work.copies:
+        seen = work.needed.names | work.needed.too_large.keys()
+        surveyed = survey(work.namespace, seen, work.extra, work.needed.modules)
+        inherited = Inherited(work.namespace, dict(work.extra), work.shell, surveyed)
+        nothing = Dump([], surveyed.table)
+        return Sent(nothing, work.message(nothing, {}), inherited)
     refused = {
         name: f"it is large ({format_size(size)}) and the code does not name it; add --with {name}"
         for name, size in work.needed.too_large.items()
@@ -60,4 +73,4 @@ def dumped(work: Work, impossible: Mapping[str, str]) -> Sent:
         refuse_without_room(size)
     names = work.needed.names - dump.refused.keys()
     baseline = Baseline(work.namespace, names, dump.table, work.state) if work.meanwhile else None
-    return Sent(dump, work.message(dump, {**refused, **dump.refused, **impossible}), baseline)
+    return Sent(dump, work.message(dump, {**refused, **dump.refused, **impossible}), baseline=baseline)

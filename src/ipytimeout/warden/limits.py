@@ -3,7 +3,8 @@
 What counts is what would be free again if the run were not there:
 
 - private memory of all of its processes: PSS of anonymous pages, and what is swapped out. A page that forked workers
-  share counts once; one that the template has too (a warm child begins as its copy) counts in equal shares. Summed
+  share counts once; one that the template has too (a warm child begins as its copy) counts in equal shares, and one
+  that a copy of the host shares with the host does not count: it would not be free again. Summed
   resident memory would show such pages once for each process.
 - shared memory made since the run was armed: files in tmpfs (``/dev/shm``) and memfds, by what is allocated for them,
   mapped or not; and what is shared without a file, by PSS.
@@ -34,7 +35,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from ipytimeout.warden.proc import Figures, Inode, SharedFiles, mapped_by, private_exactly, without_borrowers
+from ipytimeout.warden.proc import (
+    Figures,
+    Inode,
+    SharedFiles,
+    mapped_by,
+    private_exactly,
+    unshared_exactly,
+    without_borrowers,
+)
 from ipytimeout.wire.room import Bounds
 
 LINUX = sys.platform == "linux"
@@ -65,8 +74,9 @@ _MOST_PROCESSES = 1000
 class Meter:
     """Measures one run. Made when it is armed, before anything is sent to it."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, of_host: bool = False) -> None:
         first = Figures.of(pid)
+        self._pid, self._of_host = pid, of_host
         #: What the child had from the start: a warm one shares most of it with the template.
         self.inherited = first.private if first is not None else 0
         self._files = SharedFiles()
@@ -113,10 +123,11 @@ class Meter:
 
     def grown(self, pids: Iterable[int], worth: float) -> float:
         """Return how much the run has taken since it was armed; exactly, where it may be what is ``worth`` to know."""
-        grown = self.measure(pids, closely=False) - self.inherited
+        before = 0 if self._of_host else self.inherited
+        grown = self.measure(pids, closely=False) - before
         now = time.monotonic()
         if grown < worth <= self.most - self.inherited and self._may_look(now):
-            return self._look_closely(now) - self.inherited
+            return self._look_closely(now) - before
         return grown
 
     @property
@@ -150,8 +161,9 @@ class Meter:
         """What the run uses, as far as is known: the last exact figure, and what has grown since."""
         then = self._at_exact
         if then is None:
-            # How much is shared is not known yet; half of what was there from the start is the template's.
-            return min(self.least + self.inherited / 2, self.most)
+            # How much is shared is not known yet; half of what was there from the start is the template's, or all of
+            # it the host's.
+            return min(self.least + (0 if self._of_host else self.inherited / 2), self.most)
         before = {f.pid: f.private for f in then.figures}
         grown = sum(f.private - before[f.pid] for f in self._now.figures if f.pid in before)
         grown += sum(self._now.files.values()) - sum(then.files.values())
@@ -170,7 +182,7 @@ class Meter:
         total = 0.0
         mapped: dict[Inode, float] = {}
         for each in look.figures:
-            total += private_exactly(each)
+            total += self._own_of(each) if self._of_host else private_exactly(each)
             if each.shared >= _LITTLE:
                 for inode, size in mapped_by(each.pid):
                     mapped[inode] = mapped.get(inode, 0) + size
@@ -187,6 +199,11 @@ class Meter:
             self._each_byte = 1.5 * (end - now) / size
         return total
 
+    def _own_of(self, each: Figures) -> float:
+        """Return what a copy of the host, or one of its workers, has and the host has not; at least that is certain."""
+        added = each.private - (self.inherited if each.pid == self._pid else self._first.get(each.pid, each.private))
+        return max(unshared_exactly(each), added)
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -200,8 +217,9 @@ class _Look:
 class Watch:
     """One run: when to look at its memory again, and what the host is to hear of it."""
 
-    def __init__(self, pid: int, limit: float, tells: bool) -> None:
-        self.meter = Meter(pid)
+    def __init__(self, pid: int, limit: float, tells: bool, of_host: bool = False) -> None:
+        """``of_host``: it is a copy of the host."""
+        self.meter = Meter(pid, of_host=of_host)
         self._limit = limit
         self._tells = tells
         self._started = self._told_at = inf

@@ -56,6 +56,8 @@ from ipytimeout.wire.messages import (
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
 _STRANGERS = 64
+#: So long killed processes may take to go away when the warden leaves, in seconds.
+_LAST_WAIT = 0.5
 #: A selector waits for whole milliseconds; what is due sooner is waited for by itself, in seconds.
 _COARSE = 0.001
 #: The phases in which the code runs, and those in which a run costs memory.
@@ -77,6 +79,7 @@ class Child:
     status: int
     stack: int
     sweep: Sweep
+    of_host: bool = False
     run: lifecycle.Run = field(default_factory=lifecycle.Run)
     decoder: Decoder = field(default_factory=Decoder)
     stack_text: bytes = b""
@@ -140,6 +143,7 @@ class Warden:
 
     def run(self) -> None:
         """Wait and act until the host is gone and nothing of any run is left."""
+        self._reap()  # a child that this process had before it became a warden may be dead by now
         while not (self.leaving and not self.children):
             if self.leaving:
                 for child in list(self.children):
@@ -163,6 +167,7 @@ class Warden:
                     self._look(child)
             if time.monotonic() >= self.reserve.due:
                 self._mind_the_reserve()
+        self._wait_for_the_dead()
 
     # ------------------------------------------------------------ what arrives
 
@@ -187,8 +192,8 @@ class Warden:
             match message:
                 case Start():
                     self._start(message, *asker.take(5))
-                case Adopt(pid):
-                    self._adopt(pid, *asker.take(3))
+                case Adopt(pid, of_host):
+                    self._adopt(pid, of_host, *asker.take(3))
                 case Listen():
                     self._listen(Asker(socket.socket(fileno=asker.take(1)[0])))
 
@@ -202,7 +207,7 @@ class Warden:
             data, messages = b"", []
         for message in messages:
             if isinstance(message, Arm) and child.watch is None:
-                child.watch = limits.Watch(child.pid, message.memory, message.tell_usage)
+                child.watch = limits.Watch(child.pid, message.memory, message.tell_usage, child.of_host)
                 child.oom_kills = self.reserve.bounds.kills()
                 self.reserve.watch()
             self._step(child, message)  # type: ignore[arg-type]  # only events of lifecycle are sent here
@@ -237,17 +242,17 @@ class Warden:
             self.selector.unregister(child.stack)
         child.stack_text = (child.stack_text + data)[-MAX_STACK:]
 
-    def _reap(self) -> None:
-        """Take note of every child that exited, also of orphans that came to us."""
+    def _reap(self) -> bool:
+        """Take note of every child that exited, also of orphans that came to us; tell whether there are others."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.wakeup, 4096)
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return False
             if pid == 0:
-                return
+                return True
             for child in self.children:
                 child.sweep.hurry()
             known = [c for c in self.children if c.pid == pid]
@@ -258,6 +263,12 @@ class Warden:
             for child in known:
                 child.cpu = usage.ru_utime + usage.ru_stime
                 self._exited(child, status)
+
+    def _wait_for_the_dead(self) -> None:
+        """Leave no zombie to a first process that may not reap any."""
+        until = time.monotonic() + _LAST_WAIT
+        while self._reap() and time.monotonic() < until:
+            select.select([self.wakeup], [], [], _LAST_WAIT / 10)
 
     def _exited(self, child: Child, status: int) -> None:
         child.reaped = True
@@ -377,12 +388,15 @@ class Warden:
             os.close(descriptor)
         self._watch(Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid)))
 
-    def _adopt(self, pid: int, control: int, status: int, stack: int) -> None:
-        """Take charge of a child that the template has forked, and that has become ours as an orphan."""
+    def _adopt(self, pid: int, of_host: bool, control: int, status: int, stack: int) -> None:
+        """Take charge of a child that another process has forked.
+
+        The template's has become ours as an orphan; the host's was ours before this process became a warden.
+        """
         mark = marks.new_mark()
         marks.put_on(pid, mark)
         tree.go_first(pid)
-        child = Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid))
+        child = Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid), of_host=of_host)
         self._watch(child)
         if pid in self.strangers:
             self._exited(child, self.strangers.pop(pid))

@@ -67,7 +67,7 @@ class Figures:
 _STATUS = re.compile(
     rb"^(PPid|VmSize|VmRSS|RssAnon|RssFile|RssShmem|VmSwap|HugetlbPages):\s+(\d+)", re.MULTILINE | re.ASCII
 )
-_ROLLUP = re.compile(rb"^(Pss|Pss_Anon|SwapPss|Private_Hugetlb):\s+(\d+) kB", re.MULTILINE | re.ASCII)
+_ROLLUP = re.compile(rb"^(Pss|Pss_Anon|Private_Dirty|SwapPss|Private_Hugetlb):\s+(\d+) kB", re.MULTILINE | re.ASCII)
 _MAPPING = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$", re.MULTILINE | re.ASCII)
 _SHARES = re.compile(rb"^(Rss|Pss|Anonymous):\s+(\d+) kB", re.MULTILINE | re.ASCII)
 #: What the kernel calls the memory in which the notebook's arrays came (``wire.memory``).
@@ -95,12 +95,23 @@ def _has_not_execed(pid: int) -> bool:
         return True
 
 
-def private_exactly(figures: Figures) -> int:
+def unshared_exactly(figures: Figures) -> int:
+    """Return how much memory a process has written that no other process has; 0 where that is not known."""
+    found = _rollup(figures.pid)
+    return min(found.get(b"Private_Dirty", 0), figures.private) + found.get(b"Private_Hugetlb", 0)
+
+
+def _rollup(pid: int) -> dict[bytes, int]:
+    """Read the sums over all mappings, in bytes; none of a program with more rights, or in some sandboxes."""
     try:
-        with open(f"/proc/{figures.pid}/smaps_rollup", "rb") as file:
-            found = {name: int(value) * 1024 for name, value in _ROLLUP.findall(file.read())}
-    except OSError:  # of a program with more rights than ours, or a sandbox without such a file
-        return figures.private
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            return {name: int(value) * 1024 for name, value in _ROLLUP.findall(file.read())}
+    except OSError:
+        return {}
+
+
+def private_exactly(figures: Figures) -> int:
+    found = _rollup(figures.pid)
     if b"Pss" not in found:
         return figures.private
     pss = found.get(b"Pss_Anon", min(found[b"Pss"], figures.private))

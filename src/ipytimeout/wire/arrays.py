@@ -73,6 +73,9 @@ def _reduce_memory(array: Any, cls: type, aliases: ArrayAliases) -> Any:
     aliases.arrays.add(id(array))
     if not (array.flags.forc or array.dtype.hasobject) and (axes := _axes(array)) is not None:
         return make_ordered, (plain_of(array).transpose(axes).copy(), axes, array.flags.writeable, cls)
+    if not (array.dtype.isnative or array.dtype.hasobject):
+        whole = array if array.flags.forc else plain_of(array).copy()
+        return make_owned, (*memory_of(whole), array.flags.writeable, cls)
     if array.dtype.hasobject or array.nbytes < LARGE or not array.flags.forc:
         reduced = ndarray.__reduce__(array)  # this way the copy owns its memory, and can be resized
         return reduced if array.flags.writeable else (make_read_only, reduced)
@@ -87,6 +90,13 @@ def _is_all_memory(cls: Any, numpy: Any) -> bool:
     return cls.__reduce_ex__ is numpy.ndarray.__reduce_ex__ and {cls.__reduce__, cls.__setstate__} <= {
         getattr(k, name) for k in known for name in ("__reduce__", "__setstate__")
     }
+
+
+def reduce_dtype(dtype: Any, pickler: NamespacePickler) -> Any:
+    """One of numpy's own is the same object wherever it is used, and parts of numpy rely on that."""
+    numpy = sys.modules["numpy"]
+    known = dtype.isbuiltin == 1 and numpy.dtype(dtype.char) is dtype
+    return (numpy.dtype, (dtype.char,)) if known else NotImplemented
 
 
 def base_of(array: Any) -> Any:
@@ -163,6 +173,17 @@ def make_array(
     array = sys.modules["numpy"].ndarray.__new__(cls, shape, dtype, memory, offset, strides)
     if array.flags.writeable and not writeable:
         array.flags.writeable = False
+    return array
+
+
+def make_owned(
+    memory: Any, shape: tuple[int, ...], dtype: Any, offset: int, strides: tuple[int, ...], writeable: bool, cls: Any
+) -> Any:
+    """Put together what numpy would turn into the byte order of this machine."""
+    plain = sys.modules["numpy"].ndarray
+    array = make_array(memory, shape, dtype, offset, strides, True, plain).copy(order="K")
+    array = array if cls is plain else array.view(cls)
+    array.flags.writeable = writeable
     return array
 
 

@@ -78,6 +78,16 @@ def _next_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
+def forget_loop() -> None:
+    """Have a loop of this process's own: it is a copy of another, whose loop must not be closed here."""
+    if _next_loop.cache_info().currsize:
+        _of_another.append(_next_loop())
+        _next_loop.cache_clear()
+
+
+_of_another: list[object] = []
+
+
 def reduce_loop(loop: Any, pickler: NamespacePickler) -> Any:
     return the_loop, ()
 

@@ -37,6 +37,7 @@ from ipytimeout.wire import (
     mapped,
     modules,
     pictures,
+    plots,
     small,
     states,
 )
@@ -144,6 +145,7 @@ _BASES_BY_NAME: dict[str, tuple[Facet, ...]] = {
         states.OwnState("bits", lambda generator: generator.state, states.put_bits),
     ),
     "torch.Tensor": (Values(),),
+    "matplotlib.axes._base._AxesBase": (states.OwnState("groups", plots.groups_of, plots.put_groups),),
 }
 #: Here the facets are all there is, whatever else the class looks like.
 _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
@@ -156,6 +158,8 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),
     "ipywidgets.widgets.widget.Widget": (Traits(),),
+    "matplotlib.cbook.CallbackRegistry": (states.OwnState("callbacks", plots.callbacks_of, plots.put_callbacks),),
+    "matplotlib.backends.backend_agg.RendererAgg": (states.OwnState("drawn", plots.drawn_by, plots.put_drawn),),
     "PIL.Image.Image": (states.OwnState("picture", pictures.state_of, pictures.put_state),),
 }
 

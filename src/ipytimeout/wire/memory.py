@@ -4,6 +4,9 @@ A memfd is not bound by the size of /dev/shm, where a file in it would fail or k
 is gone with its last mapping. The receiver maps it copy-on-write: what it writes stays its own, and which pages
 it wrote can be asked of the kernel (``/proc/self/pagemap``) instead of comparing gigabytes.
 
+A copy of the kernel has no such mappings: there every page is shared with the kernel until one of both writes to it,
+and the operating system tells which pages nobody else has.
+
 Law of the file: one memfd for each buffer, so that memory is free again when the last view of *that* buffer dies;
 nothing is mapped that its sender could still shorten.
 
@@ -35,10 +38,21 @@ CHUNK = 1 << 26
 
 _PAGE = mmap.PAGESIZE
 _SHRINK, _GROW, _ADD_SEALS = 0x0002, 0x0004, 1033  # <linux/fcntl.h>
-_PRESENT, _SWAPPED, _OF_FILE = 1 << 63, 1 << 62, 1 << 61
+_PRESENT, _SWAPPED, _OF_FILE, _EXCLUSIVE = 1 << 63, 1 << 62, 1 << 61, 1 << 56
 
 #: What is mapped in this process: address → its mapping, for as long as somebody holds it.
 _mappings: weakref.WeakValueDictionary[int, mmap.mmap] = weakref.WeakValueDictionary()
+
+#: In a copy of another process, a page that was written since the fork: as long as no other process has it, none has
+#: what this one has written.
+_canary: mmap.mmap | None = None
+
+
+def begin_as_copy() -> None:
+    """From now on ``written`` tells what was written since this process was forked from another that goes on."""
+    global _canary
+    _canary = mmap.mmap(-1, _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    _canary[0] = 1
 
 
 class Filling:
@@ -110,10 +124,23 @@ def map_private(attached: Attached) -> memoryview:
 def written(address: int, size: int) -> list[tuple[int, int]] | None:
     """Return which parts of this memory have been written since it was mapped, as (offset, length), whole pages.
 
-    Return ``None`` where that is not known: the memory is not of a mapping, or the kernel does not tell.
+    In a copy of another process: since that was made. Return ``None`` where that is not known: the memory is not of a
+    mapping, the kernel does not tell, or a process that was forked from this one has it too.
     """
-    if not _is_mapped(address, size):
+    mask = _PRESENT | _OF_FILE
+    if _canary is not None:
+        mask |= _EXCLUSIVE
+        own = _entries(_address(memoryview(_canary)), 1)
+        if own is None or not own[0] & _EXCLUSIVE:
+            return None
+    elif not _is_mapped(address, size):
         return None
+    entries = _entries(address, size)
+    return None if entries is None else _runs(entries, mask, address % _PAGE, size)
+
+
+def _entries(address: int, size: int) -> array[int] | None:
+    """Return what the kernel tells of each page of this memory; None where it does not."""
     first, last = address // _PAGE, (address + size - 1) // _PAGE
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as file:
@@ -121,20 +148,19 @@ def written(address: int, size: int) -> list[tuple[int, int]] | None:
             entries = array("Q", file.read((last - first + 1) * 8))
     except OSError:
         return None
-    if len(entries) != last - first + 1:
-        return None
-    return _runs(entries, address - first * _PAGE, size)
+    return entries if len(entries) == last - first + 1 else None
 
 
-def _runs(entries: array[int], lead: int, size: int) -> list[tuple[int, int]]:
+def _runs(entries: array[int], mask: int, lead: int, size: int) -> list[tuple[int, int]]:
     """Join neighbouring written pages; ``lead`` is how far into the first page the memory begins."""
+    here = mask & ~_OF_FILE
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         flags = numpy.frombuffer(entries, "u8")
-        mine = ((flags & _PRESENT != 0) & (flags & _OF_FILE == 0)) | (flags & _SWAPPED != 0)
+        mine = (flags & mask == here) | (flags & _SWAPPED != 0)
         pages = numpy.flatnonzero(mine).tolist()
     else:
-        pages = [i for i, e in enumerate(entries) if e & _SWAPPED or (e & _PRESENT and not e & _OF_FILE)]
+        pages = [i for i, e in enumerate(entries) if e & _SWAPPED or e & mask == here]
     runs: list[tuple[int, int]] = []
     for page in pages:
         begin, end = max(0, page * _PAGE - lead), min(size, (page + 1) * _PAGE - lead)

@@ -396,12 +396,14 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """A child that the template has forked is the warden's from now on.
+    """A child that the template has forked, or the host itself, is the warden's from now on.
 
     With three descriptors: the warden's end of the run's control socket, the read ends of status and stack pipe.
     """
 
     pid: int
+    #: Whether it is a copy of the host: then what it shares with that is not the run's.
+    of_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)

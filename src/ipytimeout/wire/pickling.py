@@ -55,7 +55,9 @@ __all__ = [
     "dump_namespace",
     "load_namespace",
     "needed_first",
+    "objects_of",
     "plain_reason",
+    "private_among",
     "staged",
 ]
 
@@ -121,13 +123,13 @@ def dump_namespace(
         # Neither the parts nor the pickler may hold an object now: who else holds it tells what is private.
         del values, parts, placed, seeds
         with collector_paused():
-            objects = _objects_of(pickler)
+            objects = objects_of(pickler)
             pickler.clear_memo()
             pickler.module_globals.clear()
-            private = [i for i in _private(objects) if i >= count]
+            private = [i for i in private_among(objects) if i >= count]
         table = ObjectTable(lambda: objects, len(own), private)
     else:
-        table = ObjectTable(lambda: _objects_of(pickler), len(own))
+        table = ObjectTable(lambda: objects_of(pickler), len(own))
     head = pickle.dumps((sent, [name for name in extra if name not in refused], private, places), PROTOCOL)
     return Dump([stream.pickle, head, *stream.buffers], table, refused)
 
@@ -140,7 +142,7 @@ def _placed(
     return [each for each in places_in(sorted(modules), can_pickle) if id(each[1]) not in known]
 
 
-def _objects_of(pickler: NamespacePickler) -> list[object]:
+def objects_of(pickler: NamespacePickler) -> list[object]:
     memo = pickler.memo.copy()
     objects: list[object] = [None] * len(memo)
     for number, obj in memo.values():
@@ -148,7 +150,7 @@ def _objects_of(pickler: NamespacePickler) -> list[object]:
     return objects
 
 
-def _private(objects: list[object]) -> list[int]:
+def private_among(objects: list[object]) -> list[int]:
     """Return the numbers of the temporaries of the pickling: objects that only this list holds, or one of them.
 
     A state that ``__getstate__`` made is one, and a list that it copied into that state is another; the ``__dict__``

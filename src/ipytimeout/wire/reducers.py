@@ -36,6 +36,7 @@ from ipytimeout.wire import (
     frames,
     mapped,
     pictures,
+    plots,
     small,
     symbols,
     tensors,
@@ -411,10 +412,9 @@ def of_a_library(name: str, value: object) -> OfALibrary | None:
     """
     cls = type(value)
     if cls in (dict, list, set):
-        found = (
-            module for module in _packages(len(sys.modules), next(reversed(sys.modules))) if _has(module, name, value)
-        )
-        return next((OfALibrary(module.__name__, name, value) for module in found if is_library(module)), None)
+        packages = _packages(len(sys.modules), next(reversed(sys.modules)))
+        found = [module for module, own in packages if own.get(name) is value]
+        return OfALibrary(found[0].__name__, name, value) if found and is_library(found[0]) else None
     # That of a class made by a call, as sympy's functions are, may be None.
     if cls.__module__ in ("builtins", "__main__", None) or isinstance(
         value, type | types.FunctionType | types.ModuleType
@@ -427,9 +427,10 @@ def of_a_library(name: str, value: object) -> OfALibrary | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _packages(count: int, newest: str) -> list[types.ModuleType]:
+def _packages(count: int, newest: str) -> list[tuple[types.ModuleType, dict[str, object]]]:
     """Return the modules that are in no package: where a library's own dicts are imported from."""
-    return [module for name, module in list(sys.modules.items()) if "." not in name and module is not None]
+    modules = [module for name, module in list(sys.modules.items()) if "." not in name and name != "__main__"]
+    return [(module, vars(module)) for module in modules if type(module) is types.ModuleType]
 
 
 def of_any_module(name: str, value: object) -> OfALibrary | None:
@@ -587,6 +588,7 @@ _BY_TYPE.update(
 
 #: By the name of a class of the method resolution order, so that nothing is imported.
 _BY_NAME: dict[str, Reducer] = {
+    "numpy.dtype": arrays.reduce_dtype,
     "numpy.memmap": mapped.reduce_mapped,
     "numpy.ndarray": arrays.reduce_array,
     "numpy._core.multiarray.flagsobj": small.reduce_flags,
@@ -598,10 +600,17 @@ _BY_NAME: dict[str, Reducer] = {
     "pandas.Index": frames.reduce_index,
     "pandas.core.indexes.base.Index": frames.reduce_index,
     "PIL.ImageDraw.ImageDraw": pictures.reduce_draw,
+    "matplotlib.figure.Figure": plots.reduce_figure,
+    "matplotlib.path.Path": plots.reduce_path,
+    "matplotlib.figure._AxesStack": plots.reduce_attributes,
+    "matplotlib.artist.Artist": plots.reduce_artist,
+    "matplotlib.cbook.CallbackRegistry": plots.reduce_registry,
+    "matplotlib.backends.backend_agg.RendererAgg": plots.reduce_renderer,
     "sklearn.utils._bunch.Bunch": reduce_bunch,
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
+    **dict.fromkeys(symbols.EVALUATED_KINDS, symbols.reduce_applied),
     "sympy.polys.domains.domain.Domain": symbols.reduce_domain,
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,

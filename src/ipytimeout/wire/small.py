@@ -1,5 +1,5 @@
-"""Small things of C that can be told by their parts: writers of CSV, a thread's own values, numpy's made functions
-and flags.
+"""Small things that can be told by their parts: writers of CSV, a thread's own values, numpy's made functions and
+flags, the order of matplotlib's axes.
 
 In both processes. What they are made of is known to the garbage collector only.
 """
@@ -106,3 +106,6 @@ def make_flags(in_c_order: bool, in_f_order: bool, owns: bool, writeable: bool, 
     array = array.copy(order="K") if owns else array
     array.setflags(write=writeable, align=aligned)
     return array.flags
+
+
+# ---------------------------------------------------------------- matplotlib

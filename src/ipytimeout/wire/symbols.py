@@ -1,7 +1,7 @@
 """sympy: expressions, as they are. In both processes; sympy is not imported.
 
 An expression is pickled as its class and its arguments, and put together by evaluating it anew: ``x + x`` that was
-kept by ``evaluate=False`` would come back as ``2*x``.
+kept by ``evaluate=False`` would come back as ``2*x``, and ``cos(x - pi/2)`` as ``sin(x)``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _DOMAINS = "sympy.polys.domains"
 #: Classes that evaluate when they are called, by name.
 EVALUATED = ("sympy.core.add.Add", "sympy.core.mul.Mul", "sympy.core.power.Pow")
+#: Classes whose subclasses do so too: functions, and comparisons.
+EVALUATED_KINDS = ("sympy.core.function.Application", "sympy.core.relational.Relational")
 
 
 def reduce_expression(expression: Any, pickler: NamespacePickler) -> Any:
@@ -22,6 +24,18 @@ def reduce_expression(expression: Any, pickler: NamespacePickler) -> Any:
     if f"{cls.__module__}.{cls.__qualname__}" not in EVALUATED:
         return NotImplemented  # a class made of these puts itself together
     return make_expression, (cls, expression.args)
+
+
+def reduce_applied(expression: Any, pickler: NamespacePickler) -> Any:
+    """A function of something, or a comparison: the class is given arguments and nothing else, or knows better."""
+    cls = type(expression)
+    usual = sys.modules["sympy.core.basic"].Basic
+    if cls.__module__ is None or any(getattr(cls, name) is not getattr(usual, name) for name in _PICKLING):
+        return NotImplemented
+    return make_applied, (cls, expression.args)
+
+
+_PICKLING = ("__reduce_ex__", "__getnewargs__", "__getstate__")
 
 
 def reduce_domain(domain: Any, pickler: NamespacePickler) -> Any:
@@ -33,3 +47,11 @@ def reduce_domain(domain: Any, pickler: NamespacePickler) -> Any:
 
 def make_expression(cls: Any, args: tuple[Any, ...]) -> Any:
     return cls(*args, evaluate=False)
+
+
+def make_applied(cls: Any, args: tuple[Any, ...]) -> Any:
+    try:
+        made = cls(*args, evaluate=False)
+    except TypeError:  # it has no such option
+        return cls(*args)
+    return made if type(made) is cls and made.args == args else cls(*args)

@@ -28,6 +28,12 @@ _OF_TRAITLETS = frozenset({"_trait_values", "_trait_notifiers", "_trait_validato
 _Observers: TypeAlias = dict[str, dict[Any, list[Any]]]
 
 
+def is_widget(obj: object) -> bool:
+    """Tell whether this is a widget, without importing any."""
+    module = sys.modules.get("ipywidgets.widgets.widget")
+    return module is not None and isinstance(obj, module.Widget)
+
+
 def reduce_widget(widget: Any, pickler: NamespacePickler) -> Any:
     """A widget, with its traits, observers and attributes; unless its class has a way of its own."""
     usual: Any = object

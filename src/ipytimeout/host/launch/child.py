@@ -15,9 +15,10 @@ import select
 import socket
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
+from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, Filling, map_private, share
 from ipytimeout.wire.messages import Buffer, Call, Execute, Message, Recording, Stream
@@ -40,6 +41,8 @@ class Child:
     def __init__(self, channel: socket.socket, control: socket.socket, stdout: int, stderr: int) -> None:
         self._channel = channel
         self._control = control
+        for own in (channel, control):
+            inherited.add(own)
         self._decoder = Decoder(map_private)
         self._pipes = {stdout: "stdout", stderr: "stderr"}
         for descriptor in (channel.fileno(), control.fileno(), stdout, stderr):
@@ -57,6 +60,8 @@ class Child:
             self._watch(descriptor, select.POLLIN)
         #: What the user should know about how this child was had; "" mostly.
         self.note = ""
+        #: What is to be done when the run is over.
+        self.on_close: Callable[[], None] = _nothing
         #: Bytes moved in either direction: a rising number is progress.
         self.moved = 0
 
@@ -135,6 +140,8 @@ class Child:
         self._control.close()
         self._channel.close()
         self._close_descriptors()
+        on_close, self.on_close = self.on_close, _nothing
+        on_close()
 
     def __del__(self) -> None:
         """An interrupt may come between any two lines of the host: what it leaves behind is closed all the same."""
@@ -258,6 +265,10 @@ class _WithDescriptors:
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors = []
+
+
+def _nothing() -> None:
+    return None
 
 
 def _utf8_decoder() -> codecs.IncrementalDecoder:

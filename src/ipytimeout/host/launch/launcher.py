@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager
 from typing import Protocol, assert_never
 
 from ipytimeout.host.launch.child import Child
+from ipytimeout.host.launch.fork import ForkLauncher
 from ipytimeout.host.launch.spawn import SpawnLauncher
 from ipytimeout.host.launch.warm import TemplateUnusable, WarmLauncher
 from ipytimeout.options import StartMethod
 from ipytimeout.wire.messages import Rehearse, Settle
+from ipytimeout.wire.survey import Inherited
 
 
 class Launcher(Protocol):
@@ -28,8 +30,11 @@ class Launcher(Protocol):
     def ahead(self, count: int) -> AbstractContextManager[None]:
         """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``."""
 
-    def take(self, settle: Settle) -> Child:
-        """Return a child that settles like this process and has run nothing. Called once for each run."""
+    def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
+        """Return a child that settles like this process and has run nothing. Called once for each run.
+
+        ``copied``: what a copy of this process has from it.
+        """
 
     def close(self) -> None:
         """Let go of spare and template; called by nobody but tests: both end with their warden."""
@@ -52,7 +57,7 @@ class AutoLauncher:
     def ahead(self, count: int) -> AbstractContextManager[None]:
         return (self._spawn if self._use_spawn else self._warm).ahead(count)
 
-    def take(self, settle: Settle) -> Child:
+    def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         note = ""
         if not self._use_spawn:
             try:
@@ -74,6 +79,15 @@ _lock = threading.RLock()
 _launchers: dict[tuple[int, StartMethod], Launcher] = {}
 
 
+def _renew_lock() -> None:
+    """In a forked process: another thread may have held it, which is not there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 def get_launcher(method: StartMethod) -> Launcher:
     """Return this process's launcher for a start method; a forked worker of the notebook has its own."""
     with _lock:
@@ -89,6 +103,8 @@ def _make(method: StartMethod) -> Launcher:
             return SpawnLauncher()
         case StartMethod.WARM:
             return WarmLauncher()
+        case StartMethod.FORK:
+            return ForkLauncher()
         case StartMethod.AUTO:
             spawn = get_launcher(StartMethod.SPAWN)
             if sys.platform != "linux":

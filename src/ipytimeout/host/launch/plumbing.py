@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
+from ipytimeout.host.launch import inherited
 from ipytimeout.host.launch.child import Child
 
 _PIPE_SIZE = 1 << 20
@@ -39,6 +40,8 @@ class Plumbing:
             self.channel = socket.socketpair()
             self._ours.callback(self.channel[0].close)
             self._theirs.callback(self.channel[1].close)
+            for end in self.channel:
+                inherited.add(end)
             self.stdout, self.stderr = self._output(), self._output()
             stack.pop_all()
 

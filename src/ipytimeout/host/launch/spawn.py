@@ -18,6 +18,7 @@ from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.warden import PACKAGE_PARENT, Warden, get_warden
 from ipytimeout.wire.messages import Rehearse, Settle, Start
+from ipytimeout.wire.survey import Inherited
 
 #: All children of one host order their sets of strings in the same way, though not as the host does.
 _HASH_SEED = str(random.SystemRandom().randrange(1, 1 << 32))
@@ -47,7 +48,7 @@ class SpawnLauncher:
         """One spare is enough here: to start more at once would take the processors from the runs."""
         return nullcontext()
 
-    def take(self, settle: Settle) -> Child:
+    def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         """Return a child that has been sent ``settle``, or one like it, and that nobody else has used."""
         with self._lock:
             spare, self._spare = self._spare, None

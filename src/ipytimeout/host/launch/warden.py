@@ -14,8 +14,9 @@ import threading
 from pathlib import Path
 
 import ipytimeout
+from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import encode
-from ipytimeout.wire.messages import Listen, Start
+from ipytimeout.wire.messages import Adopt, Listen, Start
 
 #: The directory that holds this package: a fresh interpreter appends it to its path.
 PACKAGE_PARENT = str(Path(ipytimeout.__file__).resolve().parent.parent)
@@ -25,6 +26,26 @@ _BOOT = (
 )
 
 
+def command(socket_fd: int, host: int) -> list[str]:
+    """Return the command line of the warden of a host at the other end of this socket."""
+    # -I and -S: nothing of the user's environment, no site-packages: it stays small and its own.
+    return [sys.executable, "-I", "-S", "-c", _BOOT, PACKAGE_PARENT, str(socket_fd), str(host)]
+
+
+def send(warden: socket.socket, message: Start | Listen | Adopt, descriptors: list[int]) -> socket.socket:
+    """Send it with its descriptors; return the other end of the socket that is the first of them."""
+    frame = b"".join(encode(message))
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            sent = socket.send_fds(warden, [frame], [theirs.fileno(), *descriptors])
+            warden.sendall(frame[sent:])
+    except BaseException:
+        ours.close()
+        raise
+    return ours
+
+
 class Warden:
     """A running warden process. ``send`` gives it a child to start, or somebody who has children to adopt."""
 
@@ -32,9 +53,8 @@ class Warden:
         self.owner = os.getpid()
         ours, theirs = socket.socketpair()
         with theirs:
-            # -I and -S: nothing of the user's environment, no site-packages: it stays small and its own.
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, PACKAGE_PARENT, str(theirs.fileno()), str(self.owner)],
+                command(theirs.fileno(), self.owner),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -42,6 +62,7 @@ class Warden:
                 cwd="/",
             )
         self._socket = ours
+        inherited.add(ours)
         self._sending = threading.Lock()
 
     @property
@@ -54,16 +75,8 @@ class Warden:
 
     def send(self, message: Start | Listen, descriptors: list[int]) -> socket.socket:
         """Send it with its descriptors; return the other end of the socket that is the first of them."""
-        frame = b"".join(encode(message))
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs, self._sending:
-                sent = socket.send_fds(self._socket, [frame], [theirs.fileno(), *descriptors])
-                self._socket.sendall(frame[sent:])
-        except BaseException:
-            ours.close()
-            raise
-        return ours
+        with self._sending:
+            return send(self._socket, message, descriptors)
 
     def close(self) -> None:
         """Let the warden end everything and leave."""
@@ -89,6 +102,15 @@ def get_warden() -> Warden:
                 atexit.register(_close)
             _warden = Warden()
         return _warden
+
+
+def _renew_lock() -> None:
+    """In a forked process: another thread may have held it, which is not there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _close() -> None:

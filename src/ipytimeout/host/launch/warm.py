@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 
+from ipytimeout.host.launch import inherited
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.spawn import interpreter, start_environ
 from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Fork, Forked, Hurry, Listen, Message, Preload, Rehearse, Settle, Start, Started
+from ipytimeout.wire.survey import Inherited
 
 #: So long a run waits for the template to import what is new and to fork, in seconds; then it is spawned.
 PATIENCE = 10.0
@@ -120,7 +122,7 @@ class WarmLauncher:
     def _count(self) -> int:
         return max((count for count, times in self._wanted.items() if times), default=1)
 
-    def take(self, settle: Settle) -> Child:
+    def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
 
         Raises:
@@ -205,10 +207,12 @@ class Template:
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
         self._channel, channel = socket.socketpair()
+        inherited.add(self._channel)
         null = os.open(os.devnull, os.O_RDWR)
         try:
             start = Start(interpreter("from ipytimeout.child.template import main"), start_environ(), "/")
             self._control = warden.send(start, [null, null, null, channel.fileno()])
+            inherited.add(self._control)
         finally:
             channel.close()
             os.close(null)

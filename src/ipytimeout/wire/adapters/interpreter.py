@@ -6,6 +6,7 @@ In host and child, main thread; see ``adapters``.
 from __future__ import annotations
 
 import sys
+import types
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -46,11 +47,12 @@ class _Shown:
         items: dict[str, Any] = {}
         version = None
         for name, module in list(sys.modules.items()):
-            registry = getattr(module, "__dict__", {}).get(self._registry)
-            if registry and name != "__main__" and len(registry) > 1:
-                version = _version_of_filters() if version is None else version
-                if registry.get("version") == version:
-                    items[name] = frozenset(key for key in registry if type(key) is tuple)
+            if type(module) is not types.ModuleType or self._registry not in module.__dict__ or name == "__main__":
+                continue
+            version = _version_of_filters() if version is None else version
+            registry = module.__dict__[self._registry]
+            if registry.get("version") == version and len(registry) > 1:
+                items[name] = frozenset(key for key in registry if type(key) is tuple)
         return items
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:

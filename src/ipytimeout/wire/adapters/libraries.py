@@ -46,6 +46,30 @@ class _Sympy:
                 setattr(printable, name, printable._repr_disabled)
 
 
+class _Counters:
+    """Numbers that sympy gives to what must be told apart: two dummies with the same number would be equal."""
+
+    module = "sympy.core.symbol"
+    _where = (
+        ("sympy.core.symbol", "Dummy", "_count"),
+        ("sympy.core.symbol", "Dummy", "_base_dummy_index"),
+        ("sympy.physics.vector.frame", "ReferenceFrame", "_count"),
+    )
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for module, owner, name in self._where:
+            value = getattr(getattr(sys.modules.get(module), owner, None), name, None)
+            if type(value) is int:
+                found[f"{module} {owner} {name}"] = value
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        for item, value in items.items():
+            module, owner, name = item.split()
+            setattr(getattr(importlib.import_module(module), owner), name, value)
+
+
 class _Pandas:
     """``pd.options``."""
 
@@ -179,4 +203,4 @@ class _Torch:
 
 
 PANDAS, NUMPY, TORCH = _Pandas(), _Numpy(), _Torch()
-ACCESSORS, SKLEARN, SYMPY = _Accessors(), _Sklearn(), _Sympy()
+ACCESSORS, SKLEARN, SYMPY, COUNTERS = _Accessors(), _Sklearn(), _Sympy(), _Counters()
