@@ -298,6 +298,15 @@ def test_an_unchanged_large_array_does_not_travel_back(notebook: Notebook) -> No
     assert notebook.received < 10_000
 
 
+def test_a_large_array_that_came_back_is_not_resized_in_place_and_says_so(notebook: Notebook) -> None:
+    """A small one is, as natively."""
+    notebook.cell("import numpy as np")
+    notebook.timed("large, small = np.zeros(100_000), np.zeros(10)")
+    notebook["small"].resize(20, refcheck=False)
+    with pytest.raises(ValueError, match="does not own its data"):
+        notebook["large"].resize(200_000, refcheck=False)
+
+
 def test_a_large_graph_comes_back_right(notebook: Notebook) -> None:
     """A hundred thousand instances, two of them changed."""
     notebook.cell("class P:\n    def __init__(self, i): self.i = i\nps = [P(i) for i in range(100_000)]; first = ps[0]")

@@ -91,6 +91,7 @@ TRAPS = [
     Trap("a class that says no module", "class C:\n    def __reduce__(self): return C, ()\nC.__module__ = None; c = C()", "d = [c, C()]", (), "d[0] is c and type(d[1]) is C"),
     Trap("a dict and a list of a library", "import keyword, token\nfrom keyword import kwlist", "kwlist.append('mine'); from token import tok_name", ("seen = 'mine' in keyword.kwlist; kwlist.remove('mine')",), "seen and kwlist is keyword.kwlist and tok_name is token.tok_name"),
     Trap("a bunch of scikit-learn", "from sklearn.utils import Bunch\nb = Bunch(a=[1]); vars(b)['note'] = [2]", "b.a.append(2); c = Bunch(z=b.a)", (), "b['a'] == [1, 2] and c.z is b.a and vars(b)['note'] == [2] and vars(c) == vars(Bunch())"),
+    Trap("a hash that an object remembers, as sympy's do", "class E:\n    __slots__ = ('name', '_mhash')\n    def __init__(self, name): self.name = name; self._mhash = None\n    def __reduce__(self): return E, (self.name,)\n    def __eq__(self, other): return self.name == other.name\n    def __hash__(self):\n        if self._mhash is None: self._mhash = hash(self.name)\n        return self._mhash\nx = E('x')", "d = {x: 1}; inside = d[E('x')]", (), "inside == d[E('x')] == 1 and hash(x) == hash('x')"),
     Trap("a deleted name", "x = 1; y = 2", "del x", (), "'x' not in globals() and y == 2"),
     Trap("an imported module", "", "import numpy as np, os.path", (), "np.__name__ == 'numpy' and os.path.sep"),
     Trap("import *", "", "from math import *", (), "sqrt(4) == 2"),

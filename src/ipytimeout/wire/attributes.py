@@ -209,9 +209,13 @@ def slots_of(cls: type) -> tuple[Any, ...]:
         member
         for base in reversed(cls.__mro__)
         if base.__flags__ & _HEAP_TYPE and "__slots__" in vars(base)
-        for member in vars(base).values()
-        if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is base
+        for name, member in vars(base).items()
+        if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is base and name != _HASH
     )
+
+
+#: Where sympy remembers the hash of an expression: another process has another one.
+_HASH = "_mhash"
 
 
 def _slot_values(obj: Any, slots: tuple[Any, ...]) -> list[Any]:

@@ -46,8 +46,8 @@ def _is_open(figure: Any) -> bool:
 def reduce_artist(artist: Any, pickler: NamespacePickler) -> Any:
     """As it pickles itself, and it goes on to tell its figure that it has changed."""
     reduced: Any = artist.__reduce_ex__(5)
-    if type(reduced[2]) is not dict or any(reduced[3:]):
-        return reduced  # put together in a way of its own
+    if not isinstance(reduced, tuple) or len(reduced) < 3 or type(reduced[2]) is not dict or any(reduced[3:]):
+        return reduced  # taken apart in a way of its own
     beside = {name: vars(artist)[name] for name in ("stale_callback", "_stale") if name in vars(artist)}
     return reduced[0], reduced[1], (reduced[2], beside), None, None, _set_artist
 
