@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -441,3 +442,20 @@ def test_a_function_of_a_module_is_called_in_another_process() -> None:
     assert run_with_timeout(20, os.getpid) != os.getpid()
     with pytest.raises(DeadlineExceeded):
         run_with_timeout(0.1, time.sleep, 60)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    number: int
+
+
+def test_an_exception_that_is_a_frozen_dataclass_comes_back() -> None:
+    """What its class refuses to have set is set all the same: the traceback, and what it came from."""
+
+    def fail() -> None:
+        raise FrozenError(3) from KeyError("cause")
+
+    with pytest.raises(FrozenError) as raised:
+        run_with_timeout(20, fail)
+    assert raised.value.number == 3
+    assert isinstance(raised.value.__cause__, KeyError)

@@ -22,7 +22,7 @@ def begin_where_the_code_begins(error: BaseException) -> None:
     entry = error.__traceback__
     while entry is not None and _module(entry) in _MACHINERY:
         entry = entry.tb_next
-    error.__traceback__ = entry
+    BaseException.with_traceback(error, entry)  # past the ``__setattr__`` of a frozen dataclass
 
 
 def end_where_the_code_was(error: BaseException) -> None:

@@ -338,8 +338,9 @@ def make_exception(cls: type[BaseException], args: tuple[Any, ...]) -> BaseExcep
 
 def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool, Any]]) -> None:
     attributes, members, args, (cause, context, suppress, traceback) = state
+    put = functools.partial(BaseException.__setattr__, error)  # past the ``__setattr__`` of a frozen dataclass
     if args is not None:
-        error.args = args
+        put("args", args)
         base = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
         with contextlib.suppress(TypeError):  # then its members are set below
             base.__init__(error, *args)  # type: ignore[misc]
@@ -351,9 +352,10 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
             # An OSError whose errno was set to None says so in its text.
             if getattr(error, name) is not value:
                 setattr(error, name, value)
-    error.__cause__, error.__context__ = cause, context
-    error.__suppress_context__ = suppress
-    error.__traceback__ = traceback
+    put("__cause__", cause)
+    put("__context__", context)
+    put("__suppress_context__", suppress)
+    put("__traceback__", traceback)
 
 
 def reduce_traceback(traceback: types.TracebackType, pickler: NamespacePickler) -> Reduced:
