@@ -86,7 +86,7 @@ def empty(settings: Settings) -> Iterator[Goal]:
         got = interleaved(settings.rounds, ways)
         native = got.pop("a native cell")
         costs = {name: less(values, native) for name, values in got.items()}
-        for start, rest in (("spawn", 3.0),):
+        for start, rest in (("spawn", 3.0), ("fork", REST)):
             here.run(f"%%timeout -q --start {start} 60\nr = 1 + 1")  # from here on one is ready
             slow = interleaved(
                 settings.few,

@@ -67,6 +67,7 @@ def test_a_run_goes_before_the_machine_is_out_of_memory_and_the_error_says_so(ma
 
 
 def test_a_run_that_has_taken_little_stays_whoever_has_taken_the_rest(machine: Machine, tmp_path: Path) -> None:
+    assert run_with_timeout(20, abs, -3) == 3  # a process that is still importing would take more
     machine.has(10)
     assert run_with_timeout(20, time.sleep, 1) is None
 

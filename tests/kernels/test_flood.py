@@ -16,9 +16,9 @@ def notes(result: Result) -> list[str]:
 
 
 def test_an_endless_print_loop_shows_its_head_and_tail_and_ends_on_time(kernel: Kernel) -> None:
-    result = kernel.run("%%timeout -q 1.5\nn = 0\nwhile True: print(n); n += 1")
+    result = kernel.run("%%timeout -q 3\nn = 0\nwhile True: print(n); n += 1")
     assert result.error is not None and result.error.name == "DeadlineExceeded"
-    assert result.seconds < 3.5
+    assert result.seconds < 5
     (note,) = notes(result)
     assert _NOTE.fullmatch(note)
     numbers = [int(line) for line in result.stdout.split()]
