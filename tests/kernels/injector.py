@@ -10,6 +10,7 @@ what it had done, as natively. They also hit the lines before the code starts.
 from __future__ import annotations
 
 import gc
+import linecache
 import os
 import random
 import signal
@@ -241,7 +242,9 @@ class Injector:
         return self._trace_line if _HOST in frame.f_code.co_filename else None
 
     def _trace_line(self, frame: FrameType, event: str, argument: object) -> Any:
-        if event == "line":
+        # Where a block ends, its ``with`` is a line again, but one at which Python lets no signal in: the exit comes first.
+        text = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and not text.lstrip().startswith("with "):
             if self._ended:
                 self._count("interrupt at line")
             elif not self._running:
