@@ -121,12 +121,15 @@ class Throttle:
             return
         if isinstance(message, ClearOutput):
             self._note.forget()
+        # What overwrites a text is not joined with it, unless both have to wait.
+        is_joined = isinstance(message, Stream) and self._pace is not None and "\r" not in message.text
+        if not is_joined:
+            self._forward(live=True)
         for output in self._excerpt.take(message):
             self._backlog.put(output)
         if self._pace is not None and self._backlog.is_too_long:
             self._calm = self._clock() + _CALM
             self._show_all(self._backlog.leave_out(_LATEST))
-        is_joined = isinstance(message, Stream) and self._pace is not None
         if not is_joined or self._clock() - self._forwarded > _AT_ONCE:
             self._forward(live=True)
         if self._shows_latest and self._note_due == inf and self._is_holding:
