@@ -98,7 +98,7 @@ def _run_once(
         relay,
         view,
         options.timeout,
-        lambda: launcher.prepare_during_run(settle, process_state.rehearsal),
+        lambda: launcher.prepare_during_run(settle, process_state.rehearsal_as_sent),
         partial=options.partial,
         comms=work.comms,
     )
@@ -124,7 +124,7 @@ def _run_once(
         commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, work.namespace)
         child.tell_warden(Finish())
         launcher.prepare(
-            settle, process_state.rehearsal
+            settle, process_state.rehearsal_as_sent
         )  # while the warden is at it; interrupts go there, and do not break this off
         run.finish()
     is_cell = isinstance(message, Execute)

@@ -57,9 +57,20 @@ def rehearsal() -> Rehearse:
     """Return what a run of this moment would be sent, for a spare; in another thread than the main one, the last."""
     global _rehearsal
     if _rehearsal is None or threading.current_thread() is threading.main_thread():
-        plain = {PLAIN: to_send()[PLAIN]}
-        _rehearsal = Rehearse(read_state(), dump_namespace({}, (), plain).buffers)
+        _rehearsal = _rehearse(to_send()[PLAIN])
     return _rehearsal
+
+
+def rehearsal_as_sent() -> Rehearse:
+    """The same while a run goes on, from what it was sent: to look at all modules again would cost it milliseconds."""
+    global _rehearsal
+    if _rehearsal is None or threading.current_thread() is threading.main_thread():
+        _rehearsal = _rehearse(_packed.plain)
+    return _rehearsal
+
+
+def _rehearse(plain: bytes) -> Rehearse:
+    return Rehearse(read_state(), dump_namespace({}, (), {PLAIN: plain}).buffers)
 
 
 def items() -> Items:

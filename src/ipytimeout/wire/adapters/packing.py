@@ -27,7 +27,8 @@ class Packed:
 
     def __init__(self) -> None:
         self._items: Items = {}
-        self._plain = b""
+        #: What was packed last, of what is plain.
+        self.plain = b""
         self._notebooks: dict[str, Any] = {}
 
     def pack(self, items: Items) -> dict[str, Any]:
@@ -38,9 +39,9 @@ class Packed:
             for item, value in items[adapter].items()
         }
         items = {adapter: values for adapter, values in items.items() if adapter not in _BY_IDENTITY}
-        if not (self._plain and _same(items, self._items)):
+        if not (self.plain and _same(items, self._items)):
             self._pack(items)
-        return {PLAIN: self._plain, **self._notebooks, **by_identity}
+        return {PLAIN: self.plain, **self._notebooks, **by_identity}
 
     def _pack(self, items: Items) -> None:
         plain: Items = {}
@@ -52,7 +53,7 @@ class Packed:
                 plain[adapter] = {item: value for item, value in values.items() if _dumps(value) is not None}
                 of_notebook = values.keys() - plain[adapter].keys()
                 self._notebooks |= {name_of(adapter, item): values[item] for item in of_notebook}
-        self._plain = _dumps(plain) or b""
+        self.plain = _dumps(plain) or b""
         self._items = items
 
 
