@@ -8,6 +8,7 @@ is asserted. ``plots`` draws what this has written.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -81,7 +82,7 @@ def empty(settings: Settings) -> Iterator[Goal]:
             "a native cell": lambda: here.run("r = 1 + 1"),
             "%%timeout, warm": lambda: here.run("%%timeout -q 5\nr = 1 + 1"),
             "timeout(5).run, warm": lambda: here.run("r = timeout(5, quiet=True).run(f)"),
-            **{name: lambda name=name: here.run(f"rivals.ways()[{name!r}](work.noop)") for name in names},  # type: ignore[misc]
+            **{name: functools.partial(here.run, f"rivals.ways()[{name!r}](work.noop)") for name in names},
         }
         got = interleaved(settings.rounds, ways)
         native = got.pop("a native cell")
@@ -92,7 +93,7 @@ def empty(settings: Settings) -> Iterator[Goal]:
                 settings.few,
                 {
                     "native": lambda: here.run("r = 1 + 1"),
-                    "ours": lambda start=start: here.run(f"%%timeout -q --start {start} 5\nr = 1 + 1"),  # type: ignore[misc]
+                    "ours": functools.partial(here.run, f"%%timeout -q --start {start} 5\nr = 1 + 1"),
                 },
                 rest,
             )
@@ -143,7 +144,7 @@ def names(settings: Settings) -> Iterator[Goal]:
         kernels = {name: stack.enter_context(live(fill)) for name, fill in fills.items()}
         got = interleaved(
             settings.rounds,
-            {name: lambda each=each: each.run(f"{_QUIET}\nr = 1 + 1") for name, each in kernels.items()},  # type: ignore[misc]
+            {name: functools.partial(each.run, f"{_QUIET}\nr = 1 + 1") for name, each in kernels.items()},
         )
     smallest = got.pop("10 names")
     for name, values in got.items():
@@ -155,7 +156,7 @@ def in_a_row(settings: Settings) -> Iterator[Goal]:
     firsts, tenths = [], []
     with live() as here:
         for _ in range(settings.rounds):
-            time.sleep(2.0)
+            time.sleep(5 * REST)
             times = [here.run(f"{_QUIET}\nr = 1 + 1") for _ in range(10)]
             firsts.append(times[0])
             tenths.append(times[-1])
@@ -263,8 +264,8 @@ def pure_python(settings: Settings) -> Iterator[Goal]:
             got = interleaved(
                 settings.few + 2,
                 {
-                    "native": lambda: here.clocked(code),  # noqa: B023
-                    "timed": lambda: here.clocked(code, _QUIET),  # noqa: B023
+                    "native": functools.partial(here.clocked, code),
+                    "timed": functools.partial(here.clocked, code, _QUIET),
                 },
                 0.2,
             )
@@ -277,7 +278,10 @@ def outputs(settings: Settings) -> Iterator[Goal]:
         for name, code in output.CASES.items():
             got = interleaved(
                 settings.few + 2,
-                {"native": lambda: here.run(code), "timed": lambda: here.run(f"{_QUIET}\n{code}")},  # noqa: B023
+                {
+                    "native": functools.partial(here.run, code),
+                    "timed": functools.partial(here.run, f"{_QUIET}\n{code}"),
+                },
             )
             yield _ratio(f"{name}: of native", got["timed"], got["native"], 1.1, ("it", "native"))
 
@@ -293,7 +297,8 @@ def deadlines(settings: Settings) -> Iterator[Goal]:
     }
     with live() as here:
         for name, (code, allowed) in kinds.items():
-            got = interleaved(settings.rounds, {"late": lambda: here.ends(code) - 500})["late"]  # noqa: B023
+            ends = interleaved(settings.rounds, {"end": functools.partial(here.ends, code)})["end"]
+            got = [end - 500 for end in ends]  # its deadline
             detail = f"median {median(got):.1f} ms, worst {max(got):.1f} ms"
             yield Goal(f"deadline → control back, p95: {name}", p95(got), allowed, "ms", detail, len(got))
 
@@ -330,7 +335,7 @@ def idle(settings: Settings) -> Iterator[Goal]:
     """What it costs to have the extension loaded and to do nothing."""
     with live() as here:
         here.run(f"{_QUIET}\npass")
-        time.sleep(3)
+        time.sleep(8 * REST)  # all is ready, and nothing to do
         seconds = 20 * max(0.1, min(1.0, settings.scale))
         percent, sizes = memory.at_rest(here, seconds)
     detail = f"over {seconds:g} s, kernel and its three processes"

@@ -141,10 +141,8 @@ class Template:
             self._unclean = "a library that the notebook has imported started threads"
         if self._unclean:
             return Forked(0, self._unclean)
-        try:
-            pid = fork_orphan(lambda between: self._become_child(descriptors, between))
-        except OSError as error:
-            return Forked(0, f"the template could not fork: {error.strerror}")
+        # Where that fails this process ends too: the host tries with another one, and then without.
+        pid = fork_orphan(lambda between: self._become_child(descriptors, between))
         frame = b"".join(bytes(part) for part in encode(Adopt(pid)))  # the warden is its parent by now
         socket.send_fds(self._adopting, [frame], descriptors[-_FOR_WARDEN:])
         return Forked(pid, "")
