@@ -16,7 +16,8 @@ The law of callbacks. In a kernel none runs while a cell blocks; here they do, i
 
 They run in a signal handler, as the user's own ``signal.signal`` handlers would: the deadline and an interrupt are
 raised in a callback as in any other line. The reader thread signals the main thread once for a message, and again
-after a while where that was in a library. What a callback prints appears in the cell.
+after a while where that was in a library. In a flood of output the code is nearly always where it waits for room,
+so from there the next line of its own is awaited. What a callback prints appears in the cell.
 """
 
 from __future__ import annotations
@@ -116,6 +117,8 @@ class Comms:
     def stop(self) -> None:
         """From now on no callback runs."""
         self._runs = False
+        if sys.gettrace() is _ignore:
+            sys.settrace(None)
 
     # ------------------------------------------------------------ out
 
@@ -182,6 +185,25 @@ class Comms:
             loop.call_soon_threadsafe(self._handle_all)
         elif self._is_between_steps(frame):
             self._handle_all()
+        elif frame is not None and _package_of(frame) == "ipytimeout":
+            self._handle_at_next_line(frame)
+
+    def _handle_at_next_line(self, frame: FrameType) -> None:
+        """Handle what waits as soon as the code is back from a call of ours in lines of its own."""
+        own: FrameType | None = frame
+        while own is not None and not self._is_own(own):
+            own = own.f_back
+        if own is None or sys.gettrace() is not None or not self._is_between_steps(own):
+            return  # it is a library that shows something, or the code is being traced
+
+        def at_line(frame: FrameType, event: str, argument: Any) -> None:
+            frame.f_trace = None
+            if sys.gettrace() is _ignore:
+                sys.settrace(None)
+                self._handle_all()
+
+        own.f_trace = at_line
+        sys.settrace(_ignore)
 
     def _handle_all(self) -> None:
         if self._handling or not self._runs:
@@ -225,6 +247,10 @@ class Comms:
         if known is None:
             known = self._libraries[file] = _is_of_library(file) or _package_of(frame) in _RUNNERS
         return not known
+
+
+def _ignore(frame: FrameType, event: str, argument: Any) -> None:
+    """Trace no frame that is new: what makes Python look at the one that has a trace function."""
 
 
 def _package_of(frame: FrameType) -> str:
