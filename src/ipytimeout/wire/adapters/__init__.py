@@ -51,11 +51,11 @@ class Adapters:
         learned: bool = assigned.learn(code, transform, namespace)
         return learned
 
-    def read(self) -> Items:
-        """Return every item of this process."""
+    def read(self, only: Collection[str] | None = None) -> Items:
+        """Return every item of this process, or those of some adapters."""
         items: Items = {}
-        for name, adapter in self._adapters.items():
-            if adapter.module in sys.modules:
+        for name in self._adapters if only is None else only:
+            if (adapter := self._adapters.get(name)) is not None and adapter.module in sys.modules:
                 with contextlib.suppress(Exception):  # one that is broken, or a library that is only half imported
                     items[name] = adapter.read()
         return items
