@@ -143,7 +143,16 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
+    from ipytimeout.wire.adapters.libraries import (
+        ACCESSORS,
+        COUNTERS,
+        NETWORKX,
+        NUMPY,
+        PANDAS,
+        SKLEARN,
+        SYMPY,
+        TORCH,
+    )
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
@@ -162,6 +171,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,
         "counters of sympy": COUNTERS,
+        "networkx": NETWORKX,
         "the colours of matplotlib": COLOURS,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
