@@ -16,15 +16,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.exceptions import RunError
-from ipytimeout.host.excerpt import Output
 from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
     Error,
     ExecuteResult,
+    Flush,
     InputReply,
     InputRequest,
+    Output,
     Payload,
     Stream,
 )
@@ -43,6 +44,13 @@ def write_stream(message: Stream) -> None:
     except UnicodeEncodeError:  # lone surrogates, or a terminal that knows only ASCII
         encoding = getattr(stream, "encoding", None) or "ascii"
         stream.write(message.text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def flush_streams(last: str = "stderr") -> None:
+    """Flush both streams: a kernel shows then what it has gathered of each, that of ``last`` below the other."""
+    for stream in (sys.stdout, sys.stderr) if last == "stderr" else (sys.stderr, sys.stdout):
+        if stream is not None:
+            stream.flush()
 
 
 def ask_user(request: InputRequest) -> InputReply:
@@ -90,6 +98,8 @@ class PlainRelay:
                     write_stream(Stream("stdout", f"{text}\n"))
             case Error():
                 write_stream(Stream("stderr", "\n".join(message.traceback) + "\n"))
+            case Flush():
+                flush_streams()
             case ClearOutput() | Payload():
                 return
 
@@ -102,12 +112,17 @@ class ShellRelay:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
+        #: The stream that was written to last.
+        self._last = "stderr"
 
     def show(self, message: Output) -> None:
         shell: Any = self._shell
         match message:
             case Stream():
                 write_stream(message)
+                self._last = message.name
+            case Flush():
+                flush_streams(self._last)
             case DisplayData(data, metadata, transient, update):
                 shell.display_pub.publish(data, metadata, transient=transient, update=update)
             case ClearOutput(wait):
