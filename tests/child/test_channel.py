@@ -70,7 +70,7 @@ def test_a_flush_is_said_once_after_what_was_written(far: Far) -> None:
     print("b", file=stderr)
     stdout.flush()
     stderr.flush()
-    assert far.received() == [Stream("stdout", "a"), Flush(), Stream("stderr", "b\n"), Flush()]
+    assert far.received() == [Stream("stdout", "a"), Flush("stdout"), Stream("stderr", "b\n"), Flush("stderr")]
 
 
 def test_texts_and_messages_keep_their_order(far: Far) -> None:

@@ -58,12 +58,12 @@ def test_the_order_stays_and_neighbouring_texts_become_one() -> None:
 
 def test_what_is_flushed_keeps_its_place_until_too_much_waits() -> None:
     """Then the texts of each stream are gathered, and none is lost."""
-    flushed = [out("a"), Flush(), Stream("stderr", "b"), Flush(), out("c")]
-    assert waiting(*flushed, Flush(), Flush(), out("d")) == [*flushed, Flush(), out("d")]
+    flushed = [out("a"), Flush("stdout"), Stream("stderr", "b"), Flush("stderr"), out("c")]
+    assert waiting(*flushed, Flush("stdout"), Flush("stdout"), out("d")) == [*flushed, Flush("stdout"), out("d")]
     assert waiting(*flushed[:3], ClearOutput(False)) == [ClearOutput(False)]
     backlog = Backlog(joins_after=0)
     for number in range(1000):
-        for output in (out(f"{number} "), Flush(), Stream("stderr", f"{-number} "), Flush()):
+        for output in (out(f"{number} "), Flush("stdout"), Stream("stderr", f"{-number} "), Flush("stderr")):
             backlog.put(output)
     assert len(backlog) < 60 and not backlog.is_too_long
     texts = {"stdout": "", "stderr": ""}

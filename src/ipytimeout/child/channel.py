@@ -38,7 +38,7 @@ from ipytimeout.wire.recording import SIZE, Recorder
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
 #: So many lines leave at once, each by itself, in one interval; only a flood is batched.
-LINES_AT_ONCE = 50
+LINES_AT_ONCE = 10
 #: So many pieces of text wait at most.
 MOST_WAITING = 4000
 #: What is raised more often than this, while one frame is made, is not an interrupt.

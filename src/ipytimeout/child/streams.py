@@ -59,7 +59,7 @@ class OutStream(io.TextIOBase):
             self._write_descriptor(unfinished)
         elif self._wrote and not self._channel.muted:
             self._wrote = False
-            self._channel.send(Flush())
+            self._channel.send(Flush(self._name))
         else:
             self._channel.flush()
 

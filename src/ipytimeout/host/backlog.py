@@ -79,7 +79,7 @@ class Backlog:
                 return
             case CommMsg() if is_values(output):
                 output = self._with_overtaken_values(output)
-            case Flush() if isinstance(last, Flush) or len(self._waiting) > _FLUSHED:
+            case Flush() if last == output or len(self._waiting) > _FLUSHED:
                 return  # nothing more to be shown now, or far too much
             case Stream() if isinstance(last, Stream):
                 output = self._joined(last, output)

@@ -46,11 +46,11 @@ def write_stream(message: Stream) -> None:
         stream.write(message.text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def flush_streams(last: str = "stderr") -> None:
-    """Flush both streams: a kernel shows then what it has gathered of each, that of ``last`` below the other."""
-    for stream in (sys.stdout, sys.stderr) if last == "stderr" else (sys.stderr, sys.stdout):
-        if stream is not None:
-            stream.flush()
+def flush_stream(name: str) -> None:
+    """Flush the stream of this name: a kernel gathers for a while what is written."""
+    stream = sys.stderr if name == "stderr" else sys.stdout
+    if stream is not None:
+        stream.flush()
 
 
 def ask_user(request: InputRequest) -> InputReply:
@@ -98,8 +98,8 @@ class PlainRelay:
                     write_stream(Stream("stdout", f"{text}\n"))
             case Error():
                 write_stream(Stream("stderr", "\n".join(message.traceback) + "\n"))
-            case Flush():
-                flush_streams()
+            case Flush(name):
+                flush_stream(name)
             case ClearOutput() | Payload():
                 return
 
@@ -112,17 +112,14 @@ class ShellRelay:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        #: The stream that was written to last.
-        self._last = "stderr"
 
     def show(self, message: Output) -> None:
         shell: Any = self._shell
         match message:
             case Stream():
                 write_stream(message)
-                self._last = message.name
-            case Flush():
-                flush_streams(self._last)
+            case Flush(name):
+                flush_stream(name)
             case DisplayData(data, metadata, transient, update):
                 shell.display_pub.publish(data, metadata, transient=transient, update=update)
             case ClearOutput(wait):

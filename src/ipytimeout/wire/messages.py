@@ -303,7 +303,9 @@ _STREAMS = ("stdout", "stderr")
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """The code has flushed a stream: what was written so far is to be seen now, before what comes next."""
+    """The code has flushed a stream: what it has written there is to be seen now."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
