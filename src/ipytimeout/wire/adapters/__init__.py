@@ -51,11 +51,11 @@ class Adapters:
         learned: bool = assigned.learn(code, transform, namespace)
         return learned
 
-    def read(self) -> Items:
-        """Return every item of this process."""
+    def read(self, only: Collection[str] | None = None) -> Items:
+        """Return every item of this process, or those of some adapters."""
         items: Items = {}
-        for name, adapter in self._adapters.items():
-            if adapter.module in sys.modules:
+        for name in self._adapters if only is None else only:
+            if (adapter := self._adapters.get(name)) is not None and adapter.module in sys.modules:
                 with contextlib.suppress(Exception):  # one that is broken, or a library that is only half imported
                     items[name] = adapter.read()
         return items
@@ -141,6 +141,7 @@ def found_elsewhere() -> list[str]:
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
+    from ipytimeout.wire.adapters.charts import ALTAIR, BOKEH, BOKEH_SETTINGS, RENDERERS, TEMPLATES
     from ipytimeout.wire.adapters.compiled import NETWORKX
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
@@ -167,6 +168,11 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "the colours of matplotlib": COLOURS,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
+        "the renderers of plotly": RENDERERS,
+        "the templates of plotly": TEMPLATES,
+        "altair": ALTAIR,
+        "bokeh": BOKEH,
+        "the settings of bokeh": BOKEH_SETTINGS,
         "IPython": SHELL,
         "inline figures": INLINE,
         "widgets": WIDGETS,
