@@ -141,6 +141,7 @@ _BASES: tuple[tuple[Any, tuple[Facet, ...]], ...] = (
 )
 _WEAK = states.WeakItems()
 _FRAME = attributes.OwnedAttributes("frame", frames.CACHES, frames.STALE)
+_FLAGS = states.OwnState("flags", frames.allows_duplicates, frames.allow_duplicates)
 _BASES_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "numpy.ndarray": (Memory(),),
     "numpy.random.bit_generator.BitGenerator": (
@@ -155,7 +156,10 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "weakref.WeakKeyDictionary": (_WEAK,),
     "_weakrefset.WeakSet": (_WEAK,),
     "numpy.memmap": (Memory(), attributes.OwnedAttributes("mapped", mapped.OWN)),
-    "pandas.core.generic.NDFrame": (_FRAME,),
+    "pandas.core.generic.NDFrame": (
+        _FRAME,
+        states.OwnState("flags", frames.allows_duplicates, frames.allow_duplicates),
+    ),
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),

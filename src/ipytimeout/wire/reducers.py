@@ -597,6 +597,8 @@ _BY_NAME: dict[str, Reducer] = {
     "mmap.mmap": refuse("a memory map"),
     "torch.Tensor": tensors.reduce_tensor,
     "pandas.core.generic.NDFrame": frames.reduce_frame,
+    "pandas.Flags": frames.reduce_flags,
+    "pandas.core.flags.Flags": frames.reduce_flags,
     "pandas.core.internals.managers.SingleBlockManager": frames.reduce_series_manager,
     "pandas.core.internals.blocks.Block": frames.reduce_block,
     "pandas.Index": frames.reduce_index,

@@ -142,18 +142,10 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
     from ipytimeout.wire.adapters.charts import ALTAIR, BOKEH, BOKEH_SETTINGS, RENDERERS, TEMPLATES
+    from ipytimeout.wire.adapters.compiled import NETWORKX
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
-    from ipytimeout.wire.adapters.libraries import (
-        ACCESSORS,
-        COUNTERS,
-        NETWORKX,
-        NUMPY,
-        PANDAS,
-        SKLEARN,
-        SYMPY,
-        TORCH,
-    )
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
