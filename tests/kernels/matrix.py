@@ -103,7 +103,7 @@ class Traces:
         return [
             name
             for name in os.listdir("/dev/shm")
-            if name in noted or "ipytimeout" in name or pids & set(re.split(r"\D+", name))
+            if name in noted or "ipytimeout" in name or not pids.isdisjoint(re.split("[-_.]", name))
         ]
 
     def cell(self, magic: str, code: str) -> str:

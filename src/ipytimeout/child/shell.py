@@ -29,6 +29,7 @@ from ipytimeout.child.history import let_know
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.process import Reserve
 from ipytimeout.exceptions import DeadlineInterrupt
+from ipytimeout.wire.adapters.interpreter import SHOWN
 from ipytimeout.wire.messages import Error
 
 if TYPE_CHECKING:
@@ -299,6 +300,7 @@ def warm_up(shell: ChildShell) -> None:
             shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
     shell.display_formatter.format("")
     shell.transform_cell("1")
+    SHOWN.be_told()
 
 
 def leave_the_exit_warning_to_the_host() -> None:

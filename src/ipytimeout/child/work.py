@@ -11,7 +11,7 @@ import sys
 import types
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ipytimeout.child.changes import MISSING, Collected, Watch, collect_call
 from ipytimeout.child.channel import Channel
@@ -23,7 +23,7 @@ from ipytimeout.child.progress import Reporter
 from ipytimeout.child.run import Ended
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.adapters import Adapters, Items, difference
-from ipytimeout.wire.adapters.packing import as_names, plain_alone, unpack
+from ipytimeout.wire.adapters.packing import PLAIN, as_names, beside_plain, unpack
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Call, Changes, Execute, ProcessState, Rehearse, Resend
 from ipytimeout.wire.pickling import EXCEPTION, FAULTS, RESULT, Loaded, load_namespace
@@ -117,17 +117,18 @@ class Work:
             if shell is not None and isinstance(job, Execute):
                 shell.refused = job.refused
                 shell.adopt_history(self.loaded.values, job.execution_count, job.inputs)
-            self._plain = plain_alone(self.loaded.extra)
             if known is not None and (known.plain != self._plain or known.modules != len(sys.modules)):
                 known = None  # other settings, or a module of the user's that may have made some
             #: What could not be set here as the host has it, each with its reason.
-            self._unset = (
-                known.unset
-                if known is not None
-                else adapters.write(difference(adapters.read(), unpack(self.loaded.extra)))
-            )
+            self._unset = {} if known is None else known.unset
+            # Objects of the notebook, handlers of loggers above all, cannot be known.
+            rest = None if known is None else beside_plain(self.loaded.extra)
+            if rest is None or rest:
+                wanted = unpack(self.loaded.extra)
+                wanted = wanted if rest is None else {name: wanted[name] for name in rest}
+                self._unset = {**self._unset, **adapters.write(difference(adapters.read(rest), wanted))}
         if self._learn_assigned():
-            known = None
+            known = rest = None
         self._watch = None
         if isinstance(job, Execute) or job.commit:
             closed, unseen = (inherited.survey.closed, inherited.survey.unseen) if inherited is not None else ({}, {})
@@ -135,7 +136,7 @@ class Work:
                 self.namespace, self.loaded.table, self.loaded.values, self.loaded.modules, closed, unseen
             )
         self._state: ProcessState = known.state if known is not None else read_state()
-        self._items: Items = known.items if known is not None else adapters.read()
+        self._items: Items = {**(known.items if known is not None else {}), **adapters.read(rest)}
         self._modules = frozenset(sys.modules)
         self.clock, self.reporter = CodeClock(channel, job.timeout), Reporter(channel)
         checkpoints = None
@@ -144,12 +145,18 @@ class Work:
         #: What the functions for code inside a run are to work with.
         self.inside = Inside(self.clock, self.reporter, checkpoints)
 
+    @property
+    def _plain(self) -> Any:
+        return self.loaded.extra.get(PLAIN)
+
     def known(self) -> Known | None:
         """Say what this process is like now, where that is what the job asked for."""
-        items, state = self._adapters.read(), read_state()
-        if self._plain is None or state != self.job.state or difference(self._items, items) != ({}, []):
+        items, state, plain = self._adapters.read(), read_state(), self._plain
+        if plain is None or beside_plain(self.loaded.extra) or state != self.job.state:
             return None
-        return Known(state, self._plain, items, self._unset, len(sys.modules))
+        if difference(self._items, items) != ({}, []):
+            return None
+        return Known(state, plain, items, self._unset, len(sys.modules))
 
     def report(self, ended: Ended, resend: Resend) -> Changes:
         """Say how the code ended and what it changed. To be called in the code's context."""

@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 from ipytimeout.warden import lifecycle, limits, tree
@@ -161,7 +162,7 @@ class Warden:
             for child in list(self.children):
                 self._step(child, Tick())
                 if time.monotonic() >= child.sweep.due:
-                    if not child.sweep.goes_on(self._roots(child)):
+                    if not child.sweep.goes_on(partial(self._roots, child)):
                         self._step(child, TreeGone())
                 elif time.monotonic() >= child.look_at:
                     self._look(child)
@@ -356,7 +357,7 @@ class Warden:
                 if child.watch is not None and run.phase is Phase.RETURNING and limits.LINUX:
                     child.watch.meter.measure(self._members(child), closely=False)
             case Action.KILL_TREE:
-                child.sweep.begin(self._roots(child))
+                child.sweep.begin(partial(self._roots, child))
             case Action.TELL_GONE:
                 peak = child.watch.meter.peak if child.watch is not None else 0
                 cpu = child.cpu if child.cpu is not None else tree.cpu_seconds(child.pid)

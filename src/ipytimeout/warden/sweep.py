@@ -1,13 +1,15 @@
 """The killing of one run's tree: looked at again and again until nothing of it runs. Runs in the warden.
 
 Law of the file: a tree is stopped before it is killed, so that it cannot grow meanwhile; only a resource tracker may
-live a little longer, to remove the named shared memory that the run has left open.
+live a little longer, to remove the named shared memory that the run has left open. Nothing is left only when two looks
+agree: while a process ends, its children are handed on to the warden, and one look may see them in neither place.
 """
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -25,7 +27,7 @@ _TOLD_PROCESSES = 10
 
 @dataclass(slots=True)
 class Sweep:
-    """``roots`` are the tops of the run's tree as it is then: its child, and orphans."""
+    """``roots`` returns the tops of the run's tree as it is then: its child, and orphans."""
 
     pid: int
     #: When to look again; infinite before the kill begins and when nothing is left.
@@ -34,11 +36,11 @@ class Sweep:
     _trackers_until: float = 0.0
     _ended: dict[int, str] = field(default_factory=dict)
 
-    def begin(self, roots: list[int]) -> None:
+    def begin(self, roots: Callable[[], list[int]]) -> None:
         """Kill, and look again soon: at once when nothing was left."""
         self.due = time.monotonic() + self._pause if self._kill(roots) else 0.0
 
-    def goes_on(self, roots: list[int]) -> bool:
+    def goes_on(self, roots: Callable[[], list[int]]) -> bool:
         """Kill what is left; tell whether anything was."""
         if not self._kill(roots):
             self.due = inf
@@ -59,13 +61,11 @@ class Sweep:
         more = len(told) - _TOLD_PROCESSES
         return told if more <= 0 else [*told[:_TOLD_PROCESSES], f"{more} more"]
 
-    def _kill(self, roots: list[int]) -> bool:
+    def _kill(self, roots: Callable[[], list[int]]) -> bool:
         now = time.monotonic()
-        if roots == [self.pid] and not tree.children(self.pid):
-            members = roots if tree.runs_code(self.pid) else []
-            tree.send(self.pid, signal.SIGKILL)
-        else:
-            members = tree.freeze(roots)
+        tops = roots()
+        while not (members := self._stopped(tops)) and (again := roots()) != tops:
+            tops = again
         for pid in members:
             if tree.is_resource_tracker(pid):
                 self._trackers_until = self._trackers_until or now + TRACKER_TIME
@@ -75,3 +75,9 @@ class Sweep:
                 self._ended[pid] = tree.describe(pid)
             tree.send(pid, signal.SIGKILL)
         return bool(members)
+
+    def _stopped(self, tops: list[int]) -> list[int]:
+        """Return what runs of the tree, when it cannot grow any more."""
+        if tops == [self.pid] and not tree.children(self.pid):
+            return tops if tree.runs_code(self.pid) else []
+        return tree.freeze(tops)

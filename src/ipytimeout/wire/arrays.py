@@ -32,11 +32,11 @@ class ArrayAliases:
 
     __slots__ = ("arrays", "known", "lone", "shared")
 
-    def __init__(self) -> None:
+    def __init__(self, known: Container[int] = ()) -> None:
         #: Arrays that are in the stream, by id.
         self.arrays: set[int] = set()
         #: What the receiver has, by id.
-        self.known: Container[int] = ()
+        self.known = known
         #: Bases of views that travel without them: id of the base → id of the view.
         self.lone: dict[int, int] = {}
         #: Bases that must travel.

@@ -92,6 +92,8 @@ _ATTRIBUTES = attributes.Attributes()
 _OWNED = attributes.OwnedAttributes()
 _SLOTS = attributes.Slots()
 _POSITION = states.Position()
+#: Containers that are nothing but their items.
+CONTAINERS: frozenset[type] = frozenset({dict, list, tuple, set, frozenset})
 #: The facet of last resort.
 OPAQUE = states.Opaque()
 
@@ -238,6 +240,15 @@ def _has_hidden_state(cls: type) -> bool:
             return True
         base = parent
     return False
+
+
+def is_fixed(cls: type) -> bool:
+    """Whether what instances of a class of some library hold never changes, all the way down."""
+    return (cls.__module__ or "") == "pyarrow.lib" and cls.__name__.endswith(_OF_ARROW)
+
+
+#: Data of Arrow, whole columns of a frame among it.
+_OF_ARROW = ("Array", "Scalar", "DataType", "Type", "Field", "Schema", "Table", "RecordBatch")
 
 
 def has_attributes(facets: tuple[Facet, ...]) -> bool:

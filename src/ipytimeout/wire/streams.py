@@ -120,7 +120,7 @@ class NumberedPickler(NamespacePickler):
     ) -> None:
         super().__init__(file, namespace, buffer_callback)
         self._number_of = numbers.get
-        self.arrays.known = numbers
+        self.arrays = arrays.ArrayAliases(numbers)
 
     def persistent_id(self, obj: object) -> Number | None:
         return self._number_of(id(obj))
@@ -293,11 +293,15 @@ class Reader(pickle.Unpickler):
 
 
 class Looker(NumberedPickler):
-    """Pickles only to compare: what the table has is a number, however it changes; all else is gone through."""
+    """Pickles only to compare: what the table has is a number, however it changes; all else is gone through.
+
+    One is for many objects: to make a pickler costs more than to look at most of them.
+    """
 
     def __init__(self, namespace: dict[str, object], numbers: Mapping[int, Number]) -> None:
         self._file = io.BytesIO()
         self._digests: list[object] = []
+        self._numbers = numbers
         super().__init__(self._file, namespace, self._digest, numbers)
 
     def _digest(self, buffer: pickle.PickleBuffer) -> bool:
@@ -306,8 +310,11 @@ class Looker(NumberedPickler):
 
     def look(self, obj: object) -> object:
         """Return something equal as long as the object is; raise when it cannot be pickled."""
-        self.dump(obj)
-        return fingerprint(self._file.getvalue()), tuple(self._digests)
+        try:
+            self.dump(obj)
+            return fingerprint(self._file.getvalue()), tuple(self._digests)
+        finally:
+            self._forget()
 
     def look_inside(self, obj: Any) -> object:
         """The same for an object of the table itself."""
@@ -318,6 +325,15 @@ class Looker(NumberedPickler):
         if isinstance(reduced, str):
             return reduced
         return self.look([part if i < 3 or part is None else list(part) for i, part in enumerate(reduced[:5])])
+
+    def _forget(self) -> None:
+        """Hold nothing: who holds an object tells what it is."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._digests = []
+        self.clear_memo()
+        self.module_globals.clear()
+        self.arrays = arrays.ArrayAliases(self._numbers)
 
 
 # ---------------------------------------------------------------- words

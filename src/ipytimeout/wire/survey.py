@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ipytimeout.wire import arrays, frames, kinds
+from ipytimeout.wire import arrays, frames, kinds, mapped
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.modules import MODULES, places_in
 from ipytimeout.wire.pickling import needed_first, objects_of, private_among
@@ -170,7 +170,10 @@ def _in_array(array: Any) -> object:
     ndarray = sys.modules["numpy"].ndarray
     base = arrays.base_of(array)
     items = array.ravel(order="K").tolist() if array.dtype.hasobject else None
-    return items, base if isinstance(base, ndarray) else None, getattr(array, "__dict__", None)
+    attributes = getattr(array, "__dict__", None)
+    if attributes is not None and not mapped.OWN.isdisjoint(attributes):
+        attributes = {name: value for name, value in attributes.items() if name not in mapped.OWN}
+    return items, base if isinstance(base, ndarray) else None, attributes
 
 
 def _is_told_by_attributes(cls: type) -> bool:

@@ -85,6 +85,13 @@ class _Sight:
     def __init__(self, namespace: dict[str, object], table: ObjectTable) -> None:
         self._namespace = namespace
         self._table = table
+        self._own_looker: Looker | None = None
+
+    @property
+    def _looker(self) -> Looker:
+        if self._own_looker is None:
+            self._own_looker = Looker(self._namespace, self._table.numbers)
+        return self._own_looker
 
     def shared(self, obj: object) -> bool:
         return type(obj) in kinds.SCALARS or obj is facets.MISSING or id(obj) in self._table.numbers
@@ -95,14 +102,18 @@ class _Sight:
         return [index for index, obj in enumerate(objs) if not self.shared(obj)]
 
     def fingerprint(self, obj: object) -> object:
+        if not obj and type(obj) in kinds.CONTAINERS:
+            return type(obj)  # the attributes of most frames
+        if kinds.is_fixed(type(obj)):
+            return True
         try:
-            return Looker(self._namespace, self._table.numbers).look(obj)
+            return self._looker.look(obj)
         except FAULTS:
             return None  # it cannot travel either: only its identity is compared
 
     def state_fingerprint(self, obj: object) -> object:
         try:
-            return Looker(self._namespace, self._table.numbers).look_inside(obj)
+            return self._looker.look_inside(obj)
         except FAULTS:
             return None
 

@@ -204,6 +204,7 @@ class Template:
         self._decoder = Decoder()
         #: Modules that the template has been told to import.
         self.sent: set[str] = set()
+        self._followed: list[str] | None = None
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
         self._channel, channel = socket.socketpair()
@@ -235,6 +236,9 @@ class Template:
 
     def follow(self, settle: Settle) -> None:
         """Tell the template what the notebook has imported since."""
+        if settle.preload is self._followed:  # the very list of the last time: a look at a thousand names less
+            return
+        self._followed = settle.preload
         new = [name for name in settle.preload if name not in self.sent]
         if new:
             self.sent.update(new)

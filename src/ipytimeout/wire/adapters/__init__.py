@@ -51,11 +51,11 @@ class Adapters:
         learned: bool = assigned.learn(code, transform, namespace)
         return learned
 
-    def read(self) -> Items:
-        """Return every item of this process."""
+    def read(self, only: Collection[str] | None = None) -> Items:
+        """Return every item of this process, or those of some adapters."""
         items: Items = {}
-        for name, adapter in self._adapters.items():
-            if adapter.module in sys.modules:
+        for name in self._adapters if only is None else only:
+            if (adapter := self._adapters.get(name)) is not None and adapter.module in sys.modules:
                 with contextlib.suppress(Exception):  # one that is broken, or a library that is only half imported
                     items[name] = adapter.read()
         return items
@@ -144,7 +144,16 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.charts import ALTAIR, BOKEH, BOKEH_SETTINGS, RENDERERS, TEMPLATES
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
+    from ipytimeout.wire.adapters.libraries import (
+        ACCESSORS,
+        COUNTERS,
+        NETWORKX,
+        NUMPY,
+        PANDAS,
+        SKLEARN,
+        SYMPY,
+        TORCH,
+    )
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
@@ -163,6 +172,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,
         "counters of sympy": COUNTERS,
+        "networkx": NETWORKX,
         "the colours of matplotlib": COLOURS,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,

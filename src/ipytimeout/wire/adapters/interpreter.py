@@ -43,17 +43,42 @@ class _Shown:
     module = "warnings"
     _registry = "__warningregistry__"
 
+    def __init__(self) -> None:
+        #: Whether a warning may have been shown since the last look at all modules: a thousand of them, and cold.
+        self.may_be_new = True
+        #: Whether that is said, or must be taken for granted.
+        self.is_said = False
+        #: The namespaces that had a registry then, each with its module's name.
+        self._known: list[tuple[str, dict[str, Any]]] = []
+
     def read(self) -> dict[str, Any]:
+        if self.may_be_new:
+            self._known = [
+                (name, module.__dict__)
+                for name, module in list(sys.modules.items())
+                if type(module) is types.ModuleType and self._registry in module.__dict__ and name != "__main__"
+            ]
+            self.may_be_new = not self.is_said
         items: dict[str, Any] = {}
-        version = None
-        for name, module in list(sys.modules.items()):
-            if type(module) is not types.ModuleType or self._registry not in module.__dict__ or name == "__main__":
-                continue
-            version = _version_of_filters() if version is None else version
-            registry = module.__dict__[self._registry]
+        version = _version_of_filters() if self._known else None
+        for name, namespace in self._known:
+            registry = namespace.get(self._registry, {})
             if registry.get("version") == version and len(registry) > 1:
                 items[name] = frozenset(key for key in registry if type(key) is tuple)
         return items
+
+    def be_told(self) -> None:
+        """Say it from now on. For a process of our own: a function of Python's is replaced."""
+        if sys.version_info >= (3, 14):
+            return  # there the interpreter may show one in another way
+        show: Any = vars(warnings)["_showwarnmsg"]
+
+        def showing(message: Any) -> None:
+            self.may_be_new = True
+            show(message)
+
+        vars(warnings)["_showwarnmsg"] = showing
+        self.is_said = True
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         version = _version_of_filters()
@@ -61,6 +86,7 @@ class _Shown:
             registry = vars(sys.modules[name]).setdefault(self._registry, {})
             registry.clear()
             registry.update(dict.fromkeys(items.get(name, ()), True), version=version)
+        self.may_be_new = True
 
 
 def _version_of_filters() -> object:

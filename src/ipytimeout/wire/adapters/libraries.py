@@ -1,4 +1,4 @@
-"""What is set in libraries: numpy, pandas, scikit-learn, sympy, torch.
+"""What is set in libraries: numpy, pandas, scikit-learn, sympy, networkx, torch.
 
 In host and child, main thread; see ``adapters``.
 """
@@ -9,7 +9,7 @@ import importlib
 import sys
 import types
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 
@@ -177,6 +177,42 @@ class _Sklearn:
                 getattr(importlib.import_module(self._diagrams), name).count = value
 
 
+class _Networkx:
+    """Functions that it compiles at their first call, each with the number that its code then got.
+
+    A traceback shows how that is done, and the number: so a function is compiled in both processes, or in none.
+    """
+
+    module = "networkx.utils.decorators"
+    _mark = "compilation "
+
+    def __init__(self) -> None:
+        #: How much was numbered when these were found to be compiled: to look through all functions takes milliseconds.
+        self._known: tuple[int, dict[str, Any]] = (0, {})
+
+    def read(self) -> dict[str, Any]:
+        count = getattr(getattr(sys.modules[self.module], "argmap", None), "_argmap__count", 0)
+        if count != self._known[0]:
+            self._known = count, dict(self._compiled())
+        return dict(self._known[1])
+
+    def _compiled(self) -> Iterator[tuple[str, int]]:
+        for module in [name for name in sys.modules if name.partition(".")[0] == "networkx"]:
+            for name, value in list(vars(sys.modules[module]).items()):
+                if type(value) is types.FunctionType and value.__module__ == module and hasattr(value, "__argmap__"):
+                    _, compiled, number = value.__code__.co_filename.partition(self._mark)
+                    if compiled:
+                        yield f"{module} {name}", int(number)
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        argmap = sys.modules[self.module].argmap
+        for item in sorted(items, key=items.__getitem__):
+            module, name = item.split()
+            function = getattr(importlib.import_module(module), name)
+            if self._mark not in function.__code__.co_filename:
+                argmap._lazy_compile(function)
+
+
 class _Torch:
     """The random generator of the CPU, the default dtype, and whether gradients are recorded."""
 
@@ -203,4 +239,4 @@ class _Torch:
 
 
 PANDAS, NUMPY, TORCH = _Pandas(), _Numpy(), _Torch()
-ACCESSORS, SKLEARN, SYMPY, COUNTERS = _Accessors(), _Sklearn(), _Sympy(), _Counters()
+ACCESSORS, SKLEARN, SYMPY, COUNTERS, NETWORKX = _Accessors(), _Sklearn(), _Sympy(), _Counters(), _Networkx()

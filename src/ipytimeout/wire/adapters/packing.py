@@ -67,10 +67,9 @@ def unpack(extra: Mapping[str, Any]) -> Items:
     return items
 
 
-def plain_alone(extra: Mapping[str, Any]) -> bytes | None:
-    """Return the plain items as they came, where nothing else came beside the names; else None."""
-    plain: bytes | None = extra.get(PLAIN)
-    return None if any(name.startswith(ITEM) for name in extra) else plain
+def beside_plain(extra: Mapping[str, Any]) -> set[str]:
+    """Return the adapters of which items came beside the plain ones."""
+    return {_parted(name)[0] for name in extra if name.startswith(ITEM)}
 
 
 def name_of(adapter: str, item: str) -> str:
