@@ -30,6 +30,7 @@ import cloudpickle
 from ipytimeout.wire import (
     arrays,
     caches,
+    charts,
     classes,
     contexts,
     ended,
@@ -611,6 +612,9 @@ _BY_NAME: dict[str, Reducer] = {
     "matplotlib.cbook.CallbackRegistry": plots.reduce_registry,
     "matplotlib.backends.backend_agg.RendererAgg": plots.reduce_renderer,
     "sklearn.utils._bunch.Bunch": reduce_bunch,
+    "bokeh.model.model.Model": charts.reduce_model,
+    "bokeh.document.document.Document": charts.reduce_document,
+    "bokeh.core.property.wrappers.PropertyValueContainer": charts.reduce_values,
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
