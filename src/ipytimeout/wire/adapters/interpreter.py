@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ipytimeout.wire.libraries import Mark, newer_than, newest_module
+
 
 class _Warnings:
     """The filters, and functions of the notebook that show a warning."""
@@ -43,17 +45,34 @@ class _Shown:
     module = "warnings"
     _registry = "__warningregistry__"
 
+    def __init__(self) -> None:
+        #: The modules that were there when these were looked up, and what they hold.
+        self._found: tuple[Mark, tuple[str, ...], tuple[dict[str, Any], ...]] = (0, ""), (), ()
+
     def read(self) -> dict[str, Any]:
         items: dict[str, Any] = {}
         version = None
-        for name, module in list(sys.modules.items()):
-            if type(module) is not types.ModuleType or self._registry not in module.__dict__ or name == "__main__":
-                continue
+        names, contents = self._modules()
+        for number in [number for number, content in enumerate(contents) if self._registry in content]:
             version = _version_of_filters() if version is None else version
-            registry = module.__dict__[self._registry]
+            registry = contents[number][self._registry]
             if registry.get("version") == version and len(registry) > 1:
-                items[name] = frozenset(key for key in registry if type(key) is tuple)
+                items[names[number]] = frozenset(key for key in registry if type(key) is tuple)
         return items
+
+    def _modules(self) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...]]:
+        """Return all modules' names and contents: of a thousand, only those are looked up that are new."""
+        before, names, contents = self._found
+        mark, new = newest_module(), newer_than(before)
+        if new is None:
+            names, contents, new = (), (), list(sys.modules)
+        if new:
+            found = [(name, sys.modules.get(name)) for name in new if name != "__main__"]
+            modules = [(name, module) for name, module in found if type(module) is types.ModuleType]
+            names = (*names, *(name for name, _ in modules))
+            contents = (*contents, *(module.__dict__ for _, module in modules))
+        self._found = mark, names, contents
+        return names, contents
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         version = _version_of_filters()
