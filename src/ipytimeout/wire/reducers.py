@@ -539,6 +539,11 @@ def reduce_by_constructor(obj: Any, pickler: NamespacePickler) -> Reduced:
     return _LOCKS[type(obj)], ()
 
 
+def reduce_decorated(function: Any, pickler: NamespacePickler) -> Reduced:
+    """A function that ``@timeout`` has decorated: the child has the modules, but not the notebook."""
+    return function.by_value() if function.__module__ == "__main__" else NotImplemented
+
+
 def refuse(what: str) -> Reducer:
     def reducer(obj: Any, pickler: NamespacePickler) -> Reduced:
         raise Refused(f"{what} cannot leave its process")
@@ -623,6 +628,7 @@ _BY_NAME: dict[str, Reducer] = {
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,
+    "ipytimeout.decorated.TimedFunction": reduce_decorated,
     "typing.TypeAliasType": ended.reduce_type_alias,
     "multiprocessing.process.BaseProcess": refuse("a process"),
     "concurrent.futures._base.Executor": ended.reduce_executor,

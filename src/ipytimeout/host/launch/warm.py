@@ -84,6 +84,8 @@ class WarmLauncher:
         self.unusable = ""
         #: Whether a run has already waited for this template in vain.
         self._late = False
+        #: While there are to be many: what the template is to rehearse on.
+        self._of_many: Rehearse | None = None
         #: When the last run took its child, and the one before it.
         self._taken = self._before = -inf
 
@@ -103,15 +105,20 @@ class WarmLauncher:
             if not self.unusable:
                 with self._undisturbed():
                     self._ready(settle, after)
-                    now = rehearsal()
-                    for spare in self._spares:
-                        spare.rehearse(now)
+                    if self._of_many is None:
+                        now = rehearsal()
+                        for spare in self._spares:
+                            spare.rehearse(now)
 
     @contextmanager
-    def ahead(self, count: int) -> Iterator[None]:
-        """Keep so many spares while many runs follow each other: the template forks while they run."""
+    def ahead(self, count: int, rehearsal: Rehearse) -> Iterator[None]:
+        """Keep so many spares while many runs follow each other: the template forks while they run.
+
+        Instead of each of them, which is to run at once, the template rehearses: they have what it has set.
+        """
         with self._lock:
             self._wanted[count] += 1
+            self._of_many = rehearsal
         try:
             yield
         finally:
@@ -119,6 +126,10 @@ class WarmLauncher:
                 self._wanted[count] -= 1
                 while len(self._spares) > self._count:
                     self._spares.pop().child.close()
+                if not +self._wanted:
+                    self._of_many = None
+                    for spare in self._spares:
+                        spare.rehearse(rehearsal)
 
     @property
     def spares(self) -> int:
@@ -173,7 +184,7 @@ class WarmLauncher:
             raise
         self._spares.popleft()
         self._late = False
-        if self._count > 1:
+        if self._of_many is not None:
             self._ready(settle)
         return spare.child
 
@@ -197,6 +208,8 @@ class WarmLauncher:
             self._let_go()
         template = self.template = self.template or Template(get_warden(), settle)
         template.follow(settle)
+        if self._of_many is not None:
+            template.rehearse(self._of_many)
         if self._spares and self._spares[0].modules != len(template.sent):
             self._drop_spares()  # they lack what the notebook has imported since
         while len(self._spares) < self._count:
@@ -213,6 +226,7 @@ class Template:
         #: Modules that the template has been told to import.
         self.sent: set[str] = set()
         self._followed: list[str] | None = None
+        self._rehearsal: Rehearse | None = None
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
         self._channel, channel = socket.socketpair()
@@ -250,7 +264,14 @@ class Template:
         new = [name for name in settle.preload if name not in self.sent]
         if new:
             self.sent.update(new)
+            self._rehearsal = None
             self._send(Preload(new, dict(os.environ), settle.sys_path))
+
+    def rehearse(self, rehearsal: Rehearse) -> None:
+        """Have it set what a run of this moment finds set, unless it has done so with the same."""
+        if self._rehearsal != rehearsal:
+            self._rehearsal = rehearsal
+            self._send(rehearsal)
 
     def request(self, after: float = 0.0) -> Child:
         """Ask for a child, to be adopted by the warden; do not wait. One that is closed unused is ended."""
