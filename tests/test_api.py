@@ -278,13 +278,47 @@ SCRIPTS = {
         """,
         ["(2, 3, True) ('Derived', 4) ('Derived', 5) 6 7 10 120", "(2, 1, True) (1, 2, True) [6, 24]", "(self, x) (n) True"],
     ),
+    "decorated functions of a module": (
+        """
+        import multiprocessing, pathlib, pickle
+        from concurrent.futures import ProcessPoolExecutor
+        pathlib.Path(__file__).with_name("own.py").write_text(
+            "import os, time\\nfrom ipytimeout import timeout\\n"
+            "@timeout(20)\\ndef pids(n): return [os.getpid()] if n == 0 else [os.getpid(), *pids(n - 1)]\\n"
+            "@timeout(20)\\n@timeout(0.4)\\ndef twice(): time.sleep(9)\\n"
+            "class Own:\\n    @timeout(20)\\n    def pids(self, n): return [os.getpid()] if n == 0 else self.pids(n - 1)\\n"
+            "    @classmethod\\n    @timeout(20)\\n    def of_class(cls, n): return cls.__name__\\n"
+        )
+        import own
+        print(len(set(own.pids(3))), len(set(own.Own().pids(3))))
+        try: own.twice()
+        except DeadlineExceeded as error: print(error.args[0].split(" in ")[0])
+        print(pickle.loads(pickle.dumps(own.pids)) is own.pids)
+        @timeout(20)
+        def of_main(n): return n * own.pids.__wrapped__(0)[0]
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            for function in (own.pids, own.Own().pids, own.Own.of_class, of_main):
+                print(pool.submit(function, 0).exception(20))
+        """,
+        ["1 1", "timed out after 400 ms", "True", "None", "None", "None", "None"],
+    ),
+    "limits that are used inside a run": (
+        """
+        limits = timeout(0.3)
+        def f():
+            try: return limits.run(time.sleep, 60)
+            except DeadlineExceeded: return "raised there"
+        print(timeout(20).run(f), timeout(20).run(lambda: timeout(0.3, default="late").run(time.sleep, 60)))
+        """,
+        ["raised there late"],
+    ),
     "functions that call each other": (
         """
         @timeout(30)
         def even(n): return (os.getpid(),) if n == 0 else (os.getpid(), *odd(n - 1))
         @timeout(30)
         def odd(n): return (os.getpid(),) if n == 0 else (os.getpid(), *even(n - 1))
-        print(len(set(even(2))))
+        print(len(set(even(4))))
         @timeout(60)
         def outer(): return timeout(0.3, default="inner ended").run(time.sleep, 60), remaining() > 10
         print(outer())
@@ -294,7 +328,7 @@ SCRIPTS = {
         try: short()
         except DeadlineExceeded as e: print("700 ms" in str(e), time.monotonic() - begun < 10)
         """,
-        ["3", "('inner ended', True)", "True True"],
+        ["2", "('inner ended', True)", "True True"],
     ),
     "from any thread": (
         """

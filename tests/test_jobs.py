@@ -193,6 +193,36 @@ SCRIPTS = {
         """,
         ["[0, 2, 4] True", "ended"],
     ),
+    "items find what is set, from the first to the last": (
+        """
+        import decimal, pathlib
+        pathlib.Path(__file__).with_name("own.py").write_text("import decimal; decimal.getcontext().Emax = 99; rows = []")
+        import own
+        def seen(i):
+            own.rows.append(i)
+            return os.environ["MINE"], decimal.getcontext().prec, decimal.getcontext().Emax, own.rows, os.getcwd()
+        here, context = os.getcwd(), decimal.getcontext()
+        context.prec, context.Emax, os.environ["MINE"] = 5, 50, "a"
+        values = list(timeout(20).map(seen, range(5), workers=2))
+        print(all(value == ("a", 5, 50, [i], here) for i, value in enumerate(values)))
+        values = timeout(20).map(seen, range(6), workers=1)
+        next(values); os.chdir("/"); context.prec = 7; os.environ["MINE"] = "b"; own.rows.append("x")
+        print(list(values)[-1] == ("b", 7, 50, ["x", 5], "/"), context.Emax)
+        list(timeout(20).map(seen, range(3)))
+        print(timeout(20).run(seen, 1) == ("b", 7, 50, ["x", 1], "/"))
+        """,
+        ["True", "True 50", "True"],
+    ),
+    "items have the random numbers of the program": (
+        """
+        import random
+        random.seed(3); first = random.random(); random.seed(3)
+        print([value == first for value in timeout(20).map(lambda i: __import__("random").random(), range(4), workers=2)])
+        random.seed(4)
+        print(set(timeout(20).map(lambda i: random.random(), range(4), workers=1)) == {random.Random(4).random()})
+        """,
+        ["[True, True, True, True]", "True"],
+    ),
 }  # fmt: skip
 
 

@@ -43,6 +43,9 @@ class _Missing:
     def __repr__(self) -> str:
         return "<raise DeadlineExceeded>"
 
+    def __reduce__(self) -> str:
+        return "_RAISE"  # there is one in each process
+
 
 _RAISE = _Missing()
 

@@ -106,6 +106,30 @@ def test_memory_that_a_pool_of_the_cell_has_too_comes_back_whole(kernel: Kernel)
     assert kernel.run("print(big[6:9], (other == np.arange(2**20)).all())").stdout == "[6 1 8] True\n"
 
 
+def test_the_threads_of_the_notebook_are_not_in_a_copy(kernel: Kernel) -> None:
+    """An executor of the notebook takes no work there, and goes on in the kernel."""
+    kernel.run(
+        "import threading\nfrom concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n"
+        "print(pool.submit(int).result())"
+    )
+    code = "future = pool.submit(int)\ntry: future.result(0.3)\nexcept TimeoutError: print('no work')"
+    result = kernel.run(
+        TIMED + code + "\nprint('workers', sum(t.name.startswith('Thread') for t in threading.enumerate()))"
+    )
+    assert (result.status, result.stdout) == ("ok", "no work\nworkers 0\n"), result.text
+    assert kernel.run("print(pool.submit(int).result(9))").stdout == "0\n"
+    kernel.run("pool.shutdown()")
+
+
+def test_what_is_reached_past_the_text_of_the_code_is_not_looked_after(kernel: Kernel) -> None:
+    """A name that is put together, and looked up in ``sys.modules``; what ``eval`` reaches is looked after."""
+    kernel.run("hidden, seen = [], []")
+    reach = "import sys\nvars(sys.modules['_'.join(['', '', 'main', '', ''])])[''.join(['hid', 'den'])].append(1)"
+    assert kernel.run(TIMED + reach).status == "ok"
+    assert kernel.run(TIMED + "eval(''.join(['se', 'en'])).append(2)").status == "ok"
+    assert kernel.run("print(hidden, seen)").stdout == "[] [2]\n"
+
+
 def test_a_file_is_read_on_where_the_kernel_was(kernel: Kernel, tmp_path: Path) -> None:
     """A run that is undone has not moved the kernel's place in a file; one that is not has."""
     (tmp_path / "lines").write_text("".join(f"{i}\n" for i in range(9)))

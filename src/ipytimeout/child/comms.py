@@ -113,6 +113,8 @@ class Comms:
         signal.signal(COMM_SIGNAL, self._on_signal)
         with suppress(OSError, ValueError):
             signal.siginterrupt(COMM_SIGNAL, False)  # reads and writes of C code go on as if nothing had been
+        if self._manager.comms:
+            self._listen()
         self._runs = True
 
     def stop(self) -> None:
@@ -139,18 +141,24 @@ class Comms:
                 self._channel.send(CommMsg(comm_id, content, about, request, parts))
 
     def take_over(self, widget: Any) -> None:
-        """Let a widget that a copy of the kernel has from it speak here as it does there."""
+        """Let a widget that a copy of the kernel has from it speak here as it does there.
+
+        What the copy is to do has not come yet: a thread that listens by now would take it.
+        """
         if (own := widget.comm) is not None:
-            self._take_over(widget, own.comm_id)
+            self._adopt(widget, own.comm_id)
 
     def _take_over(self, widget: Any, comm_id: str) -> None:
-        """Let a widget of the notebook speak here as it does there."""
+        """Let a widget of the notebook that was sent here speak as it does there."""
+        self._adopt(widget, comm_id)
+        self._listen()
+
+    def _adopt(self, widget: Any, comm_id: str) -> None:
         if self._class is None or comm_id in self._manager.comms:
             return
         own = self._class(comm_id=comm_id, target_name="jupyter.widget", primary=False)
         self._manager.register_comm(own)
         self._channel.send(CommTaken(comm_id))
-        self._listen()
         widget.comm = own
 
     # ------------------------------------------------------------ in

@@ -16,6 +16,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import contextvars
+import dataclasses
 import importlib
 import linecache
 import os
@@ -49,6 +50,7 @@ from ipytimeout.wire.messages import (
     Settle,
 )
 from ipytimeout.wire.pickling import CALL, CannotRebuild
+from ipytimeout.wire.state import apply_state
 from ipytimeout.wire.survey import Inherited
 
 if TYPE_CHECKING:
@@ -164,6 +166,21 @@ class Child:
                 process.end_pools()
                 encode(work.report(Ended(contextvars.copy_context()), Resend(None, {})))
             self._known = work.known()
+
+    def be_like_host(self, message: Rehearse) -> None:
+        """In a template: set now what each child would have to set, so that those forked from now on have it."""
+        self.forget()
+        with silenced(self.channel), contextlib.suppress(Exception):  # a child whose run it is says what is wrong
+            self._known = self._work(nothing(message, cell=False)).known()
+
+    def forget(self) -> None:
+        """Take nothing for known: an import may have changed anything."""
+        self._known = None
+
+    def was_forked(self) -> None:
+        """Have what is known to be the host's again: random generators are seeded anew in a forked process."""
+        if self._known is not None:
+            apply_state(self._known.state, dataclasses.replace(self._known.state, generators={}))
 
     def live(self) -> NoReturn:
         """Do what the host asks for, and leave."""

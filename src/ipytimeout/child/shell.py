@@ -25,6 +25,7 @@ from ipytimeout.child import kernel_magics
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.display import ChildDisplayHook, ChildDisplayPublisher, ChildPayloadManager
 from ipytimeout.child.errors import end_where_the_code_was, explain_refused, text_of
+from ipytimeout.child.history import let_know
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.process import Reserve
 from ipytimeout.exceptions import DeadlineInterrupt
@@ -149,6 +150,7 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
             history.input_hist_parsed[:] = inputs[:count]
             history.input_hist_raw[:] = raw or inputs[:count]
             own |= {"In": history.input_hist_parsed, "_ih": history.input_hist_parsed}
+        let_know(history, count, texts=isinstance(inputs, list))
         outputs = values.get("Out", values.get("_oh"))
         if isinstance(outputs, dict):
             # The kernel's very own: what the cell adds or removes comes back.

@@ -27,7 +27,8 @@ from ipytimeout.child.main import Child
 from ipytimeout.child.orphans import fork_orphan
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Adopt, Fork, Forked, Hurry, Message, Preload, Settle
+from ipytimeout.wire.libraries import users_modules
+from ipytimeout.wire.messages import Adopt, Fork, Forked, Hurry, Message, Preload, Rehearse, Settle
 from ipytimeout.wire.state import apply_state, read_state
 
 #: Native threads, by the start of their name, that a fork may lose: jemalloc makes its own anew, and polars'
@@ -89,6 +90,7 @@ class Template:
                 self._child.settle_in(message)
                 self._warm_up()
             case Preload(modules, environ, sys_path):
+                self._child.forget()
                 state = read_state()
                 apply_state(type(state)(state.cwd, environ, sys_path))
                 self._child.of_host.update(modules)
@@ -96,6 +98,8 @@ class Template:
                     for name in modules:
                         self._import(name)
                 self._warm_up()
+            case Rehearse():
+                self._child.be_like_host(message)
             case Fork(after):
                 mine, self._descriptors = self._descriptors[:_DESCRIPTORS], self._descriptors[_DESCRIPTORS:]
                 self._forks.append((time.monotonic() + after, mine))
@@ -133,6 +137,7 @@ class Template:
             if self._child.shell is not None and not self._unclean:
                 # The first traceback looks up the file of every module there is, unless that is known.
                 inspect.getmodule(compile("", "<a cell>", "exec"))
+        users_modules()  # there are none here: a child looks only at what it imports itself
         gc.collect()
         gc.freeze()
 
@@ -157,6 +162,7 @@ class Template:
                 os.close(descriptor)
             gc.enable()
             _reseed()
+            self._child.was_forked()
             while os.getppid() == between:  # it ends now
                 time.sleep(0.0002)
             # From here on the parent is the warden, which has one thread: this signal means that it is dead.

@@ -10,7 +10,7 @@ import linecache
 import sys
 import types
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.child.changes import MISSING, Collected, Watch, collect_call
@@ -24,7 +24,7 @@ from ipytimeout.child.run import Ended
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters.packing import PLAIN, as_names, beside_plain, unpack
-from ipytimeout.wire.libraries import users_modules
+from ipytimeout.wire.libraries import Mark, newer_than, newest_module, users_modules
 from ipytimeout.wire.messages import Call, Changes, Execute, ProcessState, Rehearse, Resend
 from ipytimeout.wire.pickling import EXCEPTION, FAULTS, RESULT, Loaded, load_namespace
 from ipytimeout.wire.state import apply_state, read_state
@@ -61,20 +61,35 @@ class HostModules:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        #: How many modules there were here when these were found to be more.
-        self._more: tuple[int, list[str]] = (0, [])
+        self._packages: frozenset[str] = frozenset()
+        #: What was here when it was noted last: as a mark, in full, and of it what the host has not.
+        self._mark: Mark = (0, "")
+        self._before: tuple[frozenset[str], ...] = ()
+        self._more: list[str] = []
 
     def update(self, names: Collection[str]) -> None:
         self._names.update(names)
-        self._more = (0, [])
+        self._packages = frozenset(name.partition(".")[0] for name in self._names)
+        self._packages -= _OF_SHELLS | sys.stdlib_module_names
+        self._mark = (0, "")
 
-    def imported_since(self, before: Collection[str]) -> list[str]:
+    def note(self) -> None:
+        """Note what is here, before the code runs. A forked process looks only at what it has itself imported."""
+        mark, new = newest_module(), newer_than(self._mark)
+        if new is None:
+            self._before, self._more, new = (), [], list(sys.modules)
+        if new:
+            self._before = (*self._before, frozenset(new))
+            more = [name for name in new if name not in self._names]
+            self._more = [*self._more, *(name for name in more if name.partition(".")[0] in self._packages)]
+        self._mark = mark
+
+    def imported_since(self) -> list[str]:
         """Return the modules that the code has imported, and those of libraries that were ready here, but not there."""
-        if len(before) != self._more[0]:
-            packages = {name.partition(".")[0] for name in self._names} - _OF_SHELLS - sys.stdlib_module_names
-            more = [name for name in list(sys.modules) if name in before and name not in self._names]
-            self._more = len(before), [name for name in more if name.partition(".")[0] in packages]
-        return [*self._more[1], *(name for name in list(sys.modules) if name not in before)]
+        new = newer_than(self._mark)
+        if new is None:  # the code has taken some out
+            new = [name for name in list(sys.modules) if not any(name in before for before in self._before)]
+        return [*self._more, *new]
 
 
 class Work:
@@ -117,8 +132,12 @@ class Work:
             if shell is not None and isinstance(job, Execute):
                 shell.refused = job.refused
                 shell.adopt_history(self.loaded.values, job.execution_count, job.inputs)
-            if known is not None and (known.plain != self._plain or known.modules != len(sys.modules)):
-                known = None  # other settings, or a module of the user's that may have made some
+            if known is not None and known.plain != self._plain:
+                known = None  # other settings
+            if known is not None and known.modules != len(sys.modules):  # one of the user's may have set anything
+                items = adapters.read()
+                same = read_state() == known.state and difference(known.items, items) == ({}, [])
+                known = replace(known, items=items) if same else None
             #: What could not be set here as the host has it, each with its reason.
             self._unset = {} if known is None else known.unset
             # Objects of the notebook, handlers of loggers above all, cannot be known.
@@ -137,7 +156,7 @@ class Work:
             )
         self._state: ProcessState = known.state if known is not None else read_state()
         self._items: Items = {**(known.items if known is not None else {}), **adapters.read(rest)}
-        self._modules = frozenset(sys.modules)
+        of_host.note()
         self.clock, self.reporter = CodeClock(channel, job.timeout), Reporter(channel)
         checkpoints = None
         if not job.discard:
@@ -160,7 +179,7 @@ class Work:
 
     def report(self, ended: Ended, resend: Resend) -> Changes:
         """Say how the code ended and what it changed. To be called in the code's context."""
-        modules = self._of_host.imported_since(self._modules)  # before pickling imports some
+        modules = self._of_host.imported_since()  # before pickling imports some
         collected = self._collect(ended, resend)
         after = read_state()
         return Changes(

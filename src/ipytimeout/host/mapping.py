@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from math import inf
 from typing import Any
 
+from ipytimeout.host import process_state
 from ipytimeout.host.commit import interrupts_held
 from ipytimeout.host.job import Handle, Job
 from ipytimeout.host.launch.launcher import get_launcher
@@ -171,7 +172,7 @@ def run_all(
     bell = _Bell()
     with (
         contextlib.closing(bell),
-        get_launcher(options.start).ahead(workers),
+        get_launcher(options.start).ahead(workers, process_state.rehearsal()),
         view_of_call(shell, cell_numbers(shell), quiet=options.quiet, has_stack=False) as view,
     ):
         view.attach(tally.state, tally.wish)

@@ -81,6 +81,7 @@ _IMMUTABLE_NAMES = frozenset(
             "numpy.generic",
             "numpy._core.multiarray.flagsobj",
         ),
+        "bokeh.document.document.Document",
         *("pandas.core.dtypes.base.ExtensionDtype", "pandas.api.extensions.ExtensionDtype"),
     )
 )
@@ -161,6 +162,9 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),
+    "bokeh.core.property.wrappers.PropertyValueList": (containers.Items(list, "list"),),
+    "bokeh.core.property.wrappers.PropertyValueDict": (_DICT,),
+    "bokeh.core.property.wrappers.PropertyValueSet": (containers.Members(),),
     "ipywidgets.widgets.widget.Widget": (Traits(),),
     "matplotlib.cbook.CallbackRegistry": (states.OwnState("callbacks", plots.callbacks_of, plots.put_callbacks),),
     "matplotlib.backends.backend_agg.RendererAgg": (states.OwnState("drawn", plots.drawn_by, plots.put_drawn),),

@@ -7,11 +7,16 @@ notebook, or where an editable installation points to.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import site
 import sys
 import sysconfig
 from types import ModuleType
+from typing import TypeAlias
+
+#: How many modules are imported, and which is the newest.
+Mark: TypeAlias = tuple[int, str]
 
 
 def is_library(module: ModuleType) -> bool:
@@ -36,17 +41,37 @@ def library_folders() -> tuple[str, ...]:
     return tuple(os.path.realpath(folder) + os.sep for folder in folders)
 
 
+def newest_module() -> Mark:
+    """Return a mark of what is imported by now."""
+    return len(sys.modules), next(reversed(sys.modules))
+
+
+def newer_than(mark: Mark) -> list[str] | None:
+    """Return the names of the modules that were imported since; None where others were taken out.
+
+    A forked process gets its own copy of each page that it looks at: of a thousand modules, milliseconds.
+    """
+    count, newest = mark
+    more = len(sys.modules) - count
+    names = list(itertools.islice(reversed(sys.modules), max(0, more) + 1))
+    return names[-2::-1] if more >= 0 and len(names) == more + 1 and names[-1] == newest else None
+
+
 def users_modules() -> dict[str, ModuleType]:
     """Return the modules of the user's own that this process has imported, by name."""
     global _known
-    now = len(sys.modules), next(reversed(sys.modules))
-    if now != _known[0]:
-        _known = now, tuple(name for name, module in list(sys.modules.items()) if _is_users(name, module))
-    return {name: sys.modules[name] for name in _known[1] if name in sys.modules}
+    before, known = _known
+    mark, new = newest_module(), newer_than(before)
+    if new is None:
+        known, new = (), list(sys.modules)
+    if new:
+        known = (*known, *(name for name in new if _is_users(name, sys.modules.get(name))))
+    _known = mark, known
+    return {name: sys.modules[name] for name in known if name in sys.modules}
 
 
-#: How many modules there were, and the newest, when these were found to be the user's own.
-_known: tuple[tuple[int, str], tuple[str, ...]] = (0, ""), ()
+#: What is imported when these were found to be the user's own.
+_known: tuple[Mark, tuple[str, ...]] = (0, ""), ()
 
 
 def _is_users(name: str, module: object) -> bool:

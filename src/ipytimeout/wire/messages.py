@@ -88,7 +88,7 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class Rehearse:
-    """To a spare: what a run of this moment would be sent. It answers nothing.
+    """To a spare, or to a template that is to fork many: what a run of this moment would be sent. It answers nothing.
 
     ``buffers``: what is set in the host beside names, as ``wire.pickling`` dumped it with no names.
     """

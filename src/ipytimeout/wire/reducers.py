@@ -30,6 +30,7 @@ import cloudpickle
 from ipytimeout.wire import (
     arrays,
     caches,
+    charts,
     classes,
     contexts,
     ended,
@@ -539,6 +540,11 @@ def reduce_by_constructor(obj: Any, pickler: NamespacePickler) -> Reduced:
     return _LOCKS[type(obj)], ()
 
 
+def reduce_decorated(function: Any, pickler: NamespacePickler) -> Reduced:
+    """A function that ``@timeout`` has decorated: the child has the modules, but not the notebook."""
+    return function.by_value() if function.__module__ == "__main__" else NotImplemented
+
+
 def refuse(what: str) -> Reducer:
     def reducer(obj: Any, pickler: NamespacePickler) -> Reduced:
         raise Refused(f"{what} cannot leave its process")
@@ -614,6 +620,9 @@ _BY_NAME: dict[str, Reducer] = {
     "matplotlib.cbook.CallbackRegistry": plots.reduce_registry,
     "matplotlib.backends.backend_agg.RendererAgg": plots.reduce_renderer,
     "sklearn.utils._bunch.Bunch": reduce_bunch,
+    "bokeh.model.model.Model": charts.reduce_model,
+    "bokeh.document.document.Document": charts.reduce_document,
+    "bokeh.core.property.wrappers.PropertyValueContainer": charts.reduce_values,
     "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "comm.base_comm.BaseComm": refuse("a comm"),
     **dict.fromkeys(symbols.EVALUATED, symbols.reduce_expression),
@@ -622,6 +631,7 @@ _BY_NAME: dict[str, Reducer] = {
     "threading.Thread": ended.reduce_thread,
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,
+    "ipytimeout.decorated.TimedFunction": reduce_decorated,
     "typing.TypeAliasType": ended.reduce_type_alias,
     "multiprocessing.process.BaseProcess": refuse("a process"),
     "concurrent.futures._base.Executor": ended.reduce_executor,

@@ -58,7 +58,7 @@ class ForkLauncher:
     def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """Nor is there during a run."""
 
-    def ahead(self, count: int) -> AbstractContextManager[None]:
+    def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
         return nullcontext()
 
     def take(self, settle: Settle, copied: Inherited | None = None) -> Child:

@@ -27,8 +27,11 @@ class Launcher(Protocol):
     def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
 
-    def ahead(self, count: int) -> AbstractContextManager[None]:
-        """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``."""
+    def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
+        """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``.
+
+        ``rehearsal``: what a run of this moment would be sent.
+        """
 
     def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         """Return a child that settles like this process and has run nothing. Called once for each run.
@@ -54,8 +57,8 @@ class AutoLauncher:
     def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle, rehearsal)
 
-    def ahead(self, count: int) -> AbstractContextManager[None]:
-        return (self._spawn if self._use_spawn else self._warm).ahead(count)
+    def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
+        return (self._spawn if self._use_spawn else self._warm).ahead(count, rehearsal)
 
     def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         note = ""

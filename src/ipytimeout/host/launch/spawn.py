@@ -58,7 +58,7 @@ class SpawnLauncher:
         """A fresh interpreter takes as long as its imports: begin now."""
         self.prepare(settle, rehearsal)
 
-    def ahead(self, count: int) -> AbstractContextManager[None]:
+    def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
         """One spare is enough here: to start more at once would take the processors from the runs."""
         return nullcontext()
 

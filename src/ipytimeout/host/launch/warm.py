@@ -33,6 +33,8 @@ PATIENCE = 10.0
 _LATER = 0.03
 #: … but where runs follow each other within so many seconds, at once.
 _BURST = 0.1
+#: Then so many spares are kept: to fork one and to have it rehearse takes longer than a run of nothing.
+_IN_A_BURST = 3
 #: And so long the runs after it, while the template is still at it.
 _AGAIN = 0.2
 
@@ -82,6 +84,8 @@ class WarmLauncher:
         self.unusable = ""
         #: Whether a run has already waited for this template in vain.
         self._late = False
+        #: While there are to be many: what the template is to rehearse on.
+        self._of_many: Rehearse | None = None
         #: When the last run took its child, and the one before it.
         self._taken = self._before = -inf
 
@@ -94,22 +98,27 @@ class WarmLauncher:
 
         Unless one run follows another.
         """
-        self._prepare(settle, rehearsal, 0.0 if time.monotonic() - self._before < _BURST else _LATER)
+        self._prepare(settle, rehearsal, 0.0 if self._count > 1 else _LATER)
 
     def _prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse], after: float) -> None:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
                     self._ready(settle, after)
-                    now = rehearsal()
-                    for spare in self._spares:
-                        spare.rehearse(now)
+                    if self._of_many is None:
+                        now = rehearsal()
+                        for spare in self._spares:
+                            spare.rehearse(now)
 
     @contextmanager
-    def ahead(self, count: int) -> Iterator[None]:
-        """Keep so many spares while many runs follow each other: the template forks while they run."""
+    def ahead(self, count: int, rehearsal: Rehearse) -> Iterator[None]:
+        """Keep so many spares while many runs follow each other: the template forks while they run.
+
+        Instead of each of them, which is to run at once, the template rehearses: they have what it has set.
+        """
         with self._lock:
             self._wanted[count] += 1
+            self._of_many = rehearsal
         try:
             yield
         finally:
@@ -117,10 +126,20 @@ class WarmLauncher:
                 self._wanted[count] -= 1
                 while len(self._spares) > self._count:
                     self._spares.pop().child.close()
+                if not +self._wanted:
+                    self._of_many = None
+                    for spare in self._spares:
+                        spare.rehearse(rehearsal)
+
+    @property
+    def spares(self) -> int:
+        """How many children are ready, or are being made ready."""
+        return len(self._spares)
 
     @property
     def _count(self) -> int:
-        return max((count for count, times in self._wanted.items() if times), default=1)
+        wanted = max((count for count, times in self._wanted.items() if times), default=1)
+        return max(wanted, _IN_A_BURST if time.monotonic() - self._before < _BURST else 1)
 
     def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
@@ -165,7 +184,7 @@ class WarmLauncher:
             raise
         self._spares.popleft()
         self._late = False
-        if self._count > 1:
+        if self._of_many is not None:
             self._ready(settle)
         return spare.child
 
@@ -189,6 +208,8 @@ class WarmLauncher:
             self._let_go()
         template = self.template = self.template or Template(get_warden(), settle)
         template.follow(settle)
+        if self._of_many is not None:
+            template.rehearse(self._of_many)
         if self._spares and self._spares[0].modules != len(template.sent):
             self._drop_spares()  # they lack what the notebook has imported since
         while len(self._spares) < self._count:
@@ -205,6 +226,7 @@ class Template:
         #: Modules that the template has been told to import.
         self.sent: set[str] = set()
         self._followed: list[str] | None = None
+        self._rehearsal: Rehearse | None = None
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
         self._channel, channel = socket.socketpair()
@@ -242,7 +264,14 @@ class Template:
         new = [name for name in settle.preload if name not in self.sent]
         if new:
             self.sent.update(new)
+            self._rehearsal = None
             self._send(Preload(new, dict(os.environ), settle.sys_path))
+
+    def rehearse(self, rehearsal: Rehearse) -> None:
+        """Have it set what a run of this moment finds set, unless it has done so with the same."""
+        if self._rehearsal != rehearsal:
+            self._rehearsal = rehearsal
+            self._send(rehearsal)
 
     def request(self, after: float = 0.0) -> Child:
         """Ask for a child, to be adopted by the warden; do not wait. One that is closed unused is ended."""

@@ -40,7 +40,9 @@ class _Renderers:
             if item.startswith("renderer "):
                 _set_renderer(config._renderers, item.removeprefix("renderer "), *value)
         if "default" in items:
-            config.default = items["default"]
+            names = (items["default"] or "").split("+")
+            config._default_name = items["default"]
+            config._default_renderers = [config[name] for name in names if name in config]
         if "to be activated" in items:
             config._to_activate = [config[name] for name in items["to be activated"]]
         if "on display" in items:
@@ -147,8 +149,8 @@ class _Bokeh:
         return found
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        if "number" in items:
-            vars(importlib.import_module(self._numbers))["_simple_id"] = items["number"]
+        numbers = vars(importlib.import_module(self._numbers))
+        number = items.get("number", numbers["_simple_id"])
         for item, value in items.items():
             state = sys.modules[self.module].curstate()
             match item:
@@ -158,6 +160,7 @@ class _Bokeh:
                     state._file = value
                 case "theme" if value != state.document.theme._json:
                     state.document.theme = importlib.import_module("bokeh.themes").Theme(json=value)
+        numbers["_simple_id"] = number  # a new document has taken some
 
 
 class _BokehSettings:
