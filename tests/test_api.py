@@ -54,6 +54,23 @@ def test_the_four_examples_of_the_tutorial_are_one_line_each(tmp_path: Path, gua
     assert done.stdout.split() == ["start", "end", "start", "ended", "start", "end", "42", "start", "None"]
 
 
+@pytest.mark.parametrize("start", ["warm", "spawn"])
+def test_hashes_are_those_of_the_notebook_where_their_seed_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    """What is remembered of text here is right there; a seed that is set too late has no effect in either process."""
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    code = f"""
+    import os
+    os.environ["PYTHONHASHSEED"] = "0"
+    names = {{f"name {{i}}" for i in range(20)}}
+    def same(h, order): return h == hash("text"), order == list({{f"name {{i}}" for i in range(20)}}), os.environ["PYTHONHASHSEED"]
+    print(timeout(20, start={start!r}).run(same, hash("text"), list(names)))
+    """
+    done = script(tmp_path, code)
+    assert (done.stdout.strip(), done.stderr) == ("(True, True, '0')", "")
+
+
 def test_what_a_function_made_safe_is_in_the_error_that_ends_it(tmp_path: Path) -> None:
     code = """
     def work(n):

@@ -55,7 +55,10 @@ def named_tests(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("promise", bullets(section("What it promises")), ids=lambda promise: promise[:40].strip())
+PROMISES = [*bullets(section("What it promises")), *bullets(section("What does not come back"))]
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[:40].strip())
 def test_every_promise_of_the_readme_names_its_tests(promise: str) -> None:
     """A promise is followed by a comment that names at least one test, and each of these exists."""
     names = named_tests(promise)

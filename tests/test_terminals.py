@@ -86,6 +86,18 @@ def test_with_pdb_on_an_error_opens_the_debugger_in_the_terminal(terminal: Termi
     assert "The process of this cell is gone" in terminal.run("%debug")
 
 
+@pytest.mark.parametrize("line", ["%timeout 60 breakpoint()", "x = %timeout 60 (breakpoint(), 1)[1]"])
+def test_a_breakpoint_opens_the_debugger_in_the_terminal(terminal: Terminal, line: str) -> None:
+    """Also where nothing comes after it."""
+    terminal.type(line)
+    terminal.wait_for("db) ")
+    terminal.type("p 'is', 6 * 7")
+    terminal.wait_for("('is', 42)")
+    terminal.type("c")
+    terminal.answer()
+    assert "2" in terminal.run("1 + 1")
+
+
 def test_control_c_ends_a_run_and_the_terminal_goes_on(terminal: Terminal) -> None:
     terminal.run("import time")
     terminal.type("%timeout 600 print('be' + 'gun') or time.sleep(600)")

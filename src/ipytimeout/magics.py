@@ -287,6 +287,8 @@ class _Follower:
         code = getattr(getattr(result, "info", None), "raw_cell", None)
         if isinstance(code, str):
             process_state.learn(code, self._shell.transform_cell, self._shell.user_ns)
+        if not (isinstance(code, str) and code.startswith("%%timeout")):
+            process_state.code_ran()
         if len(sys.modules) != self._modules:
             from ipytimeout.host.run import get_ready
 
@@ -324,6 +326,7 @@ def load(shell: InteractiveShell) -> None:
     process_state.learn_earlier_cells(shell)
     follower = _Follower(shell)
     shell.events.register("post_run_cell", follower.after_cell)
+    process_state.cells_are_told(True)
     get_ready(shell)
     shell.register_magics(TimeoutMagics)
     shell.input_transformers_cleanup.append(_keep_empty_body)
@@ -343,6 +346,8 @@ def unload(shell: InteractiveShell) -> None:
     if getattr(shell.showtraceback, "shows_once", False):
         for name in ("showtraceback", "debugger"):
             vars(shell).pop(name, None)
+    if "ipytimeout.host.process_state" in sys.modules:
+        sys.modules["ipytimeout.host.process_state"].cells_are_told(False)
     callbacks = shell.events.callbacks["post_run_cell"]
     callbacks[:] = [c for c in callbacks if type(getattr(c, "__self__", None)).__name__ != _Follower.__name__]
     transformers = shell.input_transformers_cleanup

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.as_if.named import NEW_TEXT, accepted, named_in, without_line, without_prepared
+from tests.as_if.named import NEW_TEXT, accepted, named_in, without_line
 from tests.as_if.notebooks import Cell, Notebook
 from tests.as_if.session import Record, Seen
 
@@ -172,7 +172,7 @@ def _texts(seen: Seen) -> dict[str, str]:
                 found[f"{output['name']} {i}"] = output["text"]
             case "error":
                 found[f"error {i}"] = f"{output['ename']}: {output['evalue']}"
-                found[f"traceback {i}"] = without_prepared(output["traceback"])
+                found[f"traceback {i}"] = output["traceback"]
             case "display_data" | "update_display_data" | "execute_result":
                 for mime, data in output["data"].items():
                     found[f"{output['kind']} {i} {mime}"] = data if isinstance(data, str) else json.dumps(data)

@@ -340,6 +340,8 @@ def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
     if state.get("_path_effects") == []:
         # The list of rcParams, one for all artists. That is seen by who appends to it, and so changes matplotlib itself.
         seen["_path_effects"] = ()
+    # What a contour plot was computed from, which does not come back, as the README says.
+    seen.pop("_contour_generator", None)
     if "_cid_gen" in state:
         # An index of the callbacks, which are written beside it, in the order in which they were entered.
         seen.pop("_func_cid_map", None)

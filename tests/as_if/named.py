@@ -35,8 +35,6 @@ LISTED = {
     "whose text has changed on disk": r"its text has changed on disk",
 }
 _LISTED = re.compile("|".join(LISTED.values()))
-#: Frames by which networkx compiles a function at its first use, and what it has compiled.
-_PREPARED = re.compile(r"networkx/utils/decorators\.py:|networkx\.utils\.decorators\.argmap'> compilation \d+")
 _BEGIN = "… left behind: "
 _OUTDATED = "… changed on disk since the notebook imported it: "
 #: The reason of a module whose new text the cell used. It changes the cell's own outputs too.
@@ -66,12 +64,6 @@ def named_in(seen: Seen) -> dict[str, str]:
 def without_line(seen: Seen) -> Seen:
     """Return the same without the line that names."""
     return dataclasses.replace(seen, outputs=[output for output in seen.outputs if not _is_line(output)])
-
-
-def without_prepared(traceback: str) -> str:
-    """Return a traceback without the frames that differ when a library is used for the first time, as the README says."""
-    frames = re.split(r"^(?=File )", traceback, flags=re.MULTILINE)
-    return "".join(frame for frame in frames if not _PREPARED.search(frame.partition("\n")[0]))
 
 
 def _is_line(output: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.as_if.named import LISTED, NEW_TEXT, accepted, without_prepared
+from tests.as_if.named import LISTED, NEW_TEXT, accepted
 from tests.child.test_cells import STILL_RUNNING
 from tests.e2e.readme import README
 from tests.namespace.test_commit import OF_A_TENSOR, UNSENDABLE
@@ -32,13 +32,3 @@ def test_a_reason_that_the_readme_does_not_list_is_a_difference() -> None:
     """However plain it is."""
     assert not accepted("it is nested too deeply")
     assert not accepted("an open file cannot leave its process")
-
-
-def test_only_what_the_readme_says_is_left_out_of_a_traceback() -> None:
-    """The frames by which networkx compiles; all others count."""
-    own = "File cell.py:1\n      1 f()\n\n"
-    compiles = "File /x/networkx/utils/decorators.py:785, in func\n    784 def\n\n"
-    compiled = "File <class 'networkx.utils.decorators.argmap'> compilation 8:4, in argmap_f_5(D)\n      1 import\n\n"
-    inside = "File /x/networkx/algorithms/paths.py:9, in f(D)\n\nNoPath: none"
-    assert without_prepared("head\n" + own + compiles + compiled + inside) == "head\n" + own + inside
-    assert without_prepared(own + inside) == own + inside

@@ -17,7 +17,12 @@ CASES = {
     "200,000 prints": "for i in range(200_000): print(i)",
     "500 displays": "for i in range(500): display(i)",
     "one line of 50 MB": "print('x' * 50_000_000)",
-    "20,000 prints to each stream, alternating": "import sys\nfor i in range(20_000): print(i); print(i, file=sys.stderr)",
+    "100,000 prints to each stream, alternating": (
+        "import sys\nfor i in range(100_000): print(i); print(i, file=sys.stderr)"
+    ),
+    "50,000 prints, a display after each 100": (
+        "for i in range(50_000):\n    print(i)\n    if i % 100 == 99: display(i)"
+    ),
 }
 #: Time for the next idle process to get ready, in a kernel that does nothing else.
 _READY = "import time; time.sleep(0.5)"

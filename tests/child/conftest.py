@@ -35,6 +35,7 @@ from ipytimeout.wire.messages import (
     Recording,
     Settle,
     Stream,
+    Streams,
 )
 from ipytimeout.wire.pickling import CALL, dump_namespace
 from ipytimeout.wire.signals import DEADLINE_SIGNAL
@@ -205,7 +206,11 @@ class LiveChild:
                         data, descriptors = b"", []
                     target[: len(data)] = data
                     arrived = self._decoder.advance(len(data), descriptors) if data else []
-                    self.seen.messages += [m for m in arrived if not isinstance(m, Recording)]
+                    for m in arrived:
+                        if isinstance(m, Streams):
+                            self.seen.messages += m.each()
+                        elif not isinstance(m, Recording):
+                            self.seen.messages.append(m)
                 else:
                     data = os.read(fd, 1 << 16)
                     if pipes[fd] == "status":

@@ -21,7 +21,12 @@ from ipytimeout.child.streams import OutStream
 from ipytimeout.wire import framing
 from ipytimeout.wire.framing import Decoder
 from ipytimeout.wire.memory import Filling, map_private
-from ipytimeout.wire.messages import Checkpoint, ClearOutput, Message, Stream
+from ipytimeout.wire.messages import Checkpoint, ClearOutput, Flush, Message, Stream, Streams
+
+
+def _each(messages: list[Message]) -> Iterator[Message]:
+    for message in messages:
+        yield from message.each() if isinstance(message, Streams) else [message]
 
 
 class Far:
@@ -41,7 +46,7 @@ class Far:
                 data = self.socket.recv(1 << 16)
             except BlockingIOError:
                 return messages
-            messages += decoder.feed(data)
+            messages += _each(decoder.feed(data))
 
 
 @pytest.fixture
@@ -55,6 +60,17 @@ def test_a_line_has_left_when_write_returns(far: Far) -> None:
     """So a process that dies loses none."""
     far.channel.write("stdout", "a\n")
     assert far.received() == [Stream("stdout", "a\n")]
+
+
+def test_a_flush_is_said_once_after_what_was_written(far: Far) -> None:
+    stdout, stderr = OutStream(far.channel, "stdout"), OutStream(far.channel, "stderr")
+    stdout.flush()
+    print("a", end="", file=stdout, flush=True)
+    stdout.flush()
+    print("b", file=stderr)
+    stdout.flush()
+    stderr.flush()
+    assert far.received() == [Stream("stdout", "a"), Flush("stdout"), Stream("stderr", "b\n"), Flush("stderr")]
 
 
 def test_texts_and_messages_keep_their_order(far: Far) -> None:
@@ -210,7 +226,7 @@ def test_a_handler_that_prints_within_a_print_is_heard(far: Far) -> None:
 def _drain(connection: socket.socket, found: list[Message]) -> None:
     decoder = Decoder()
     while not (found and found[-1] == ClearOutput(False)):
-        found += decoder.feed(connection.recv(1 << 16))
+        found += _each(decoder.feed(connection.recv(1 << 16)))
 
 
 def test_a_message_that_cannot_be_made_does_not_block_the_others(far: Far) -> None:

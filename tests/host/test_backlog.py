@@ -16,6 +16,7 @@ from ipytimeout.wire.messages import (
     CommOpen,
     DisplayData,
     Error,
+    Flush,
     Json,
     Payload,
     Stream,
@@ -53,6 +54,24 @@ def test_the_order_stays_and_neighbouring_texts_become_one() -> None:
         display("1"),
         out("e"),
     ]
+
+
+def test_what_is_flushed_keeps_its_place_until_too_much_waits() -> None:
+    """Then the texts of each stream are gathered, and none is lost."""
+    flushed = [out("a"), Flush("stdout"), Stream("stderr", "b"), Flush("stderr"), out("c")]
+    assert waiting(*flushed, Flush("stdout"), Flush("stdout"), out("d")) == [*flushed, Flush("stdout"), out("d")]
+    assert waiting(*flushed[:3], ClearOutput(False)) == [ClearOutput(False)]
+    backlog = Backlog(joins_after=0)
+    for number in range(1000):
+        for output in (out(f"{number} "), Flush("stdout"), Stream("stderr", f"{-number} "), Flush("stderr")):
+            backlog.put(output)
+    assert len(backlog) < 60 and not backlog.is_too_long
+    texts = {"stdout": "", "stderr": ""}
+    for output in [backlog.take() for _ in range(len(backlog))]:
+        if isinstance(output, Stream):
+            texts[output.name] += output.text
+    assert [int(word) for word in texts["stdout"].split()] == list(range(1000))
+    assert [-int(word) for word in texts["stderr"].split()] == list(range(1000))
 
 
 def test_where_many_wait_texts_of_each_stream_are_joined() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Output, Shown
-from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Stream
+from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Shown
+from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Output, Stream
 
 DISPLAY = DisplayData({"text/plain": "figure"}, {}, {})
 UPDATE = DisplayData({"text/plain": "figure"}, {}, {"display_id": "d"}, update=True)

@@ -357,3 +357,23 @@ def test_an_empty_child_is_forked_from_the_template_and_shares_its_memory(warm: 
     private = sum(int(fields[k].split()[0]) for k in ("Private_Dirty", "Private_Clean"))
     assert private < int(fields["Rss"].split()[0]) / 2
     child.close()
+
+
+def test_runs_that_follow_each_other_at_once_have_several_spares(settle: Settle) -> None:
+    """One alone has one: what more would cost is memory."""
+    launcher = WarmLauncher()
+    try:
+        launcher.prepare(settle, rehearsal)
+        alone = launcher.spares
+        for _ in range(3):
+            assert "None" in said(call(launcher.take(settle), lambda: print(None)))
+            launcher.prepare_during_run(settle, rehearsal)
+        launcher._before = time.monotonic()  # on a machine that is busy, these did not
+        launcher.prepare_during_run(settle, rehearsal)
+        assert (alone, launcher.spares) == (1, 3)
+        time.sleep(0.2)
+        launcher.take(settle).close()
+        launcher.prepare_during_run(settle, rehearsal)
+        assert launcher.spares == 2  # the next runs use them up
+    finally:
+        launcher.close()

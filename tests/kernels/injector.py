@@ -9,6 +9,7 @@ what it had done, as natively. They also hit the lines before the code starts.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import linecache
 import os
@@ -185,7 +186,8 @@ class Injector:
         self.counts[kind] = now + count
         if kind == self._kind and now < self._at <= now + count:
             if kind.startswith("kill"):
-                os.kill(self._pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # at the last message it may have ended by itself
+                    os.kill(self._pid, signal.SIGKILL)
             else:
                 os.kill(os.getpid(), signal.SIGINT)  # to the process: where this thread blocks it, another takes it
 

@@ -103,6 +103,13 @@ def test_text_is_complete(kernel: Kernel, code: str) -> None:
     assert plain(timed.error and timed.error.name) == plain(native.error and native.error.name)
 
 
+def test_what_is_flushed_keeps_its_order_between_the_streams(kernel: Kernel) -> None:
+    """A kernel gathers the texts of each stream for a while, but for those that are flushed."""
+    code = "import sys\nfor i in range(8): print(i, flush=True, file=sys.stderr if i % 2 else sys.stdout)"
+    native, timed = kernel.run(code), kernel.run(f"%%timeout -q 60\n{code}")
+    assert timed.order == native.order and len(native.order) == 8
+
+
 @pytest.mark.parametrize(("code", "stdout", "stderr"), BELOW_PYTHON.values(), ids=BELOW_PYTHON)
 def test_text_that_is_written_past_python_is_complete(kernel: Kernel, code: str, stdout: str, stderr: str) -> None:
     """What a kernel itself shows of it depends on how it was started."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.kernels.harness import Kernel
@@ -158,3 +160,11 @@ def test_what_a_timed_cell_imports_is_imported_in_the_kernel(own_kernel: Kernel)
     assert own_kernel.run("%%timeout -q 60\ndef f():\n    import wave, xml.dom.minidom\nf()").status == "ok"
     checked = own_kernel.run("print('wave' in sys.modules, 'xml.dom.minidom' in sys.modules)")
     assert checked.stdout == "True True\n"
+
+
+def test_the_history_tells_libraries_the_number_of_the_cell(own_kernel: Kernel) -> None:
+    """As natively: Plotly makes the name of a file of it."""
+    own_kernel.run("1")
+    code = "tail = get_ipython().history_manager.get_tail(2)\nprint([n for _, n, _ in tail], get_ipython().execution_count)"
+    native, timed = (own_kernel.run(magic + code).stdout for magic in ("", "%%timeout -q 60\n"))
+    assert timed == re.sub(r"\d+", lambda number: str(int(number[0]) + 1), native) != ""

@@ -204,6 +204,19 @@ with out:
     assert front.kernel.run(count).stdout == before
 
 
+def test_a_widget_whose_callbacks_cannot_be_sent_is_named(front: Front) -> None:
+    """And stays on the page."""
+    cell = front.execute("""%%timeout -q 60
+import socket
+button = ipywidgets.Button()
+button.on_click(lambda b, s=socket.socket(): None)""")
+    assert front.reply(cell)["status"] == "ok"
+    front.read(lambda: is_idle(front, cell))
+    assert not front.of(cell, "comm_close")
+    shown = [d["data"]["text/plain"] for d in front.of(cell, "display_data")]
+    assert [text for text in shown if "button (a socket cannot leave its process)" in text]
+
+
 def test_an_output_widget_takes_what_is_printed_in_it(front: Front) -> None:
     cell = front.execute("""%%timeout 60
 out = ipywidgets.Output()

@@ -68,3 +68,20 @@ def test_the_check_holds_natively(notebook: Notebook, case: Case) -> None:
     for code in case[1:4]:
         notebook.cell(code)
     assert notebook.value(case.check)
+
+
+CONTOURS = AGG + "fig = Figure(); ax = fig.subplots(); plot = ax.contour([[0, 1], [2, 3]])"
+
+
+@pytest.mark.parametrize(("native", "timed", "after"), [(CONTOURS, "", ""), ("", CONTOURS, "ax.contour(plot)")])
+def test_who_draws_a_contour_plot_anew_is_told_that_its_data_did_not_come_along(
+    notebook: Notebook, native: str, timed: str, after: str
+) -> None:
+    """Everything else of it works, and in its own process that does too."""
+    notebook.cell(native)
+    notebook.timed(timed + "\nplot.set_linewidth(3); levels = len(plot.levels)")
+    assert (notebook["levels"], set(notebook["plot"].get_linewidth())) == (len(notebook["plot"].levels), {3})
+    with pytest.raises(RuntimeError, match="give contour\\(\\) or contourf\\(\\) the data again"):
+        notebook.cell(after) if after else notebook.timed("ax.contour(plot)")
+    if native:
+        notebook.cell("ax.contour(plot)")

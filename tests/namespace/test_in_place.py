@@ -109,6 +109,7 @@ RESTORED = [
     Change("the attrs of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.attrs['k'] = 1", "x.attrs == {'k': 1}"),
     Change("replaced attrs of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.attrs = {'k': 1}", "x.attrs == {'k': 1}"),
     Change("the flags of a frame", "import pandas as pd\nx = pd.DataFrame({'a': [1]})", "x.flags.allows_duplicate_labels = False", "not x.flags.allows_duplicate_labels"),
+    Change("flags that a name has", "import pandas as pd\nx = pd.DataFrame({'a': [1]}); f = x.flags", "g = x.flags; x.flags.allows_duplicate_labels = False", "f is x.flags is g and not f.allows_duplicate_labels"),
     Change("the name of a Series", "import pandas as pd\nx = pd.Series([1], name='a')", "x.name = 'b'; x[0] = 5", "x.name == 'b' and x[0] == 5"),
     Change("a categorical", "import pandas as pd\nx = pd.Categorical(['u', 'v'])", "x[0] = 'v'", "list(x) == ['v', 'v']"),
     Change("a date column", "import pandas as pd\nx = pd.Series(pd.date_range('2020', periods=2))", "x[0] = pd.Timestamp('2021')", "x[0].year == 2021"),

@@ -149,6 +149,35 @@ def test_what_sympy_counts_goes_on_in_another_process(monkeypatch: pytest.Monkey
     assert (library.Dummy._count, library.Dummy._base_dummy_index) == (7, 1000)
 
 
+def test_a_function_that_networkx_compiled_is_compiled_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for networkx: what is compiled there is compiled here, under its number, and only once."""
+    library: Any = types.ModuleType("networkx.utils.decorators")
+    made: list[str] = []
+
+    def compiled(function: Any) -> None:
+        made.append(function.__name__)
+        library.argmap._argmap__count += 4
+        name = f"<class 'argmap'> compilation {library.argmap._argmap__count}"
+        function.__code__ = function.__code__.replace(co_filename=name)
+
+    library.argmap = type("argmap", (), {"_argmap__count": 0, "_lazy_compile": staticmethod(compiled)})
+    for name in ("first", "second", "third"):
+        function: Any = types.FunctionType((lambda: None).__code__, {}, name)
+        function.__module__, function.__argmap__, function.__self__ = library.__name__, True, function
+        setattr(library, name, function)
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    for package in ("networkx", "networkx.utils"):
+        monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+    adapters = load([])
+    assert adapters.read()["networkx"] == {}
+    compiled(library.first)  # the objects that are sent have come before what is set
+    there = {"count": 20, **{f"{library.__name__} {name} 0": (n, False) for name, n in (("third", 4), ("first", 16))}}
+    for _ in range(2):
+        assert adapters.write(difference(adapters.read(), {"networkx": there})) == {}
+        assert adapters.read()["networkx"] == there
+    assert made == ["first", "third", "third", "first", "first"]
+
+
 def test_decimal_and_logging_become_what_they_were(tmp_path: Path) -> None:
     """Read, changed, and written back as another process would."""
     adapters = load([])

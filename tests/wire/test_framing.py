@@ -24,6 +24,8 @@ from ipytimeout.wire.messages import (
     Stream,
     Streams,
     Verdict,
+    from_json,
+    to_json,
 )
 
 CHANGES = Changes(
@@ -40,17 +42,35 @@ CHANGES = Changes(
 MESSAGES: list[Message] = [Running(), Stream("stdout", "half a \ud800 surrogate\n"), CHANGES, Gone(["sleep 60"])]
 
 
-def test_texts_of_both_streams_in_one_message_arrive_as_so_many() -> None:
-    texts = [("stdout", "a\n", 3), ("stderr", "\ud800", 4), ("stdout", "", 5)]
-    got = Decoder().feed(b"".join(bytes(part) for part in encode(Streams(texts))))
-    assert got == [Stream(name, text) for name, text, _ in texts]
-    assert [each.number for each in got if isinstance(each, Stream)] == [3, 4, 5]
+#: Texts in turn, by stream; as they come out in their order; and gathered. "o" is stdout, "e" stderr.
+TURNS = [
+    (("o:a", "e:\ud800", "o:é"), ("o:a", "e:\ud800", "o:é"), ("o:aé", "e:\ud800")),
+    (("e:a", "o:b", "o:c"), ("e:a", "o:bc"), ("e:a", "o:bc")),
+    (("e:a", "e:b"), ("e:ab",), ("e:ab",)),
+    (("o:", "o:b"), ("o:b",), ("o:b",)),
+]
 
 
-@pytest.mark.parametrize("texts", [5, [5], [["stdout"]], [["stdout", "x", 1, 2]]])
-def test_what_is_no_text_is_refused(texts: Any) -> None:
-    with pytest.raises(ProtocolError):
-        Decoder().feed(b"".join(bytes(part) for part in encode(Streams(texts))))
+@pytest.mark.parametrize(("texts", "each", "gathered"), TURNS)
+def test_texts_of_both_streams_in_one_message_arrive_in_their_order_or_gathered(
+    texts: list[str], each: list[str], gathered: list[str]
+) -> None:
+    names = {"o": "stdout", "e": "stderr"}
+    sent = Streams.of([(names[text[0]], text[2:], 3 + number) for number, text in enumerate(texts)])
+    (got,) = Decoder().feed(b"".join(bytes(part) for part in encode(sent)))
+    expected = [[Stream(names[text[0]], text[2:]) for text in one] for one in (each, gathered)]
+    assert expected == ([got.each(), got.gathered()] if isinstance(got, Streams) else [[got]] * 2)
+    assert isinstance(got, Stream | Streams) and got.number == 2 + len(texts)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"stdout": 5}, {"stderr": None}, {"lengths": 5}, {"lengths": ["1"]}, {"number": "5"}]
+)
+def test_what_is_no_text_is_refused(changed: dict[str, Any]) -> None:
+    data, _ = to_json(Streams("a", "b", [1, 1], 5))
+    data["content"].update(changed)
+    with pytest.raises(ValueError, match="not a message"):
+        from_json(data, ())
 
 
 def same(got: Message, sent: Message) -> bool:

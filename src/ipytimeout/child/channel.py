@@ -32,13 +32,13 @@ from ipytimeout.child.inbox import Inbox
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import encode
 from ipytimeout.wire.memory import available, new_shared_memory, share
-from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Stream, Streams
+from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Streams
 from ipytimeout.wire.recording import SIZE, Recorder
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
 #: So many lines leave at once, each by itself, in one interval; only a flood is batched.
-LINES_AT_ONCE = 50
+LINES_AT_ONCE = 10
 #: So many pieces of text wait at most.
 MOST_WAITING = 4000
 #: What is raised more often than this, while one frame is made, is not an interrupt.
@@ -46,8 +46,6 @@ MOST_ATTEMPTS = 20
 
 #: So many pieces of a line are kept to be recorded when it is finished.
 MOST_UNFINISHED = 100
-#: The parts of a frame are made of so many pieces of text at most, of either stream in turn.
-MOST_RUNS = 500
 
 #: A piece of text for the stream of this name, with its number; or any other message.
 _Item = tuple[str, str, int] | Message
@@ -246,7 +244,9 @@ class Channel:
             return None
         first = items[0]
         if isinstance(first, tuple):
-            count, message = _texts(items)
+            texts: list[Any] = list(itertools.takewhile(_is_text, items))
+            count = len(texts)
+            message: Message = Streams.of(texts)
         else:
             count, message = 1, first
         parts = [memoryview(part).cast("B") for part in encode(message)]
@@ -314,22 +314,5 @@ class Channel:
         return self._inbox.clock
 
 
-def _texts(items: list[_Item]) -> tuple[int, Message]:
-    """Make a message of the texts that are first; return of how many texts, and the message."""
-    runs: list[tuple[str, list[str], int]] = []
-    count = 0
-    for item in items:
-        if not isinstance(item, tuple):
-            break
-        name, text, number = item
-        if runs and runs[-1][0] == name:
-            texts = runs[-1][1]
-            texts.append(text)
-            runs[-1] = name, texts, number
-        elif len(runs) < MOST_RUNS:
-            runs.append((name, [text], number))
-        else:
-            break
-        count += 1
-    joined = [(name, "".join(texts), number) for name, texts, number in runs]
-    return count, Stream(*joined[0]) if len(joined) == 1 else Streams(joined)
+def _is_text(item: _Item) -> bool:
+    return type(item) is tuple

@@ -37,6 +37,7 @@ from typing import Any
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.display import to_json
 from ipytimeout.child.interrupts import Interrupts
+from ipytimeout.child.streams import let_texts_leave
 from ipytimeout.wire import widgets
 from ipytimeout.wire.messages import CommClose, CommHandled, CommMsg, CommOpen, CommTaken
 from ipytimeout.wire.signals import COMM_SIGNAL
@@ -125,8 +126,7 @@ class Comms:
     # ------------------------------------------------------------ out
 
     def _publish(self, comm_id: str, kind: str, data: Any, metadata: Any, buffers: Any, keys: dict[str, Any]) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # what was printed before comes before
+        let_texts_leave()
         request = self._request if threading.get_ident() == self._main else ""
         content, about = to_json(data or {}), to_json(metadata or {})
         parts = [memoryview(each).cast("B") for each in buffers or ()]
@@ -232,8 +232,7 @@ class Comms:
             self._manager.comm_msg(None, None, native)
         finally:
             self._request = ""
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+            let_texts_leave()
             self._channel.send(CommHandled(message.request))
 
     # ------------------------------------------------------------ where

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import numbers
-import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Any as AnyTrait
 from traitlets import Bool
 
+from ipytimeout.child.streams import let_texts_leave
 from ipytimeout.wire.messages import ClearOutput, DisplayData, ExecuteResult, Json, Message, Payload
 
 if TYPE_CHECKING:
@@ -75,9 +75,8 @@ def _without_nan(value: Any) -> Any:
 
 
 def _publish(shell: Any, message: Message) -> None:
-    """Send a message after the texts that the code has written, wherever its ``sys.stdout`` goes now."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Send a message after the texts that the code has written."""
+    let_texts_leave()
     shell.channel.send(message)
 
 

@@ -25,9 +25,11 @@ from ipytimeout.child import kernel_magics
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.display import ChildDisplayHook, ChildDisplayPublisher, ChildPayloadManager
 from ipytimeout.child.errors import end_where_the_code_was, explain_refused, text_of
+from ipytimeout.child.history import let_know
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.process import Reserve
 from ipytimeout.exceptions import DeadlineInterrupt
+from ipytimeout.wire.adapters.interpreter import SHOWN
 from ipytimeout.wire.messages import Error
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ class ChildShell(InteractiveShell):  # type: ignore[misc]
             history.input_hist_parsed[:] = inputs[:count]
             history.input_hist_raw[:] = raw or inputs[:count]
             own |= {"In": history.input_hist_parsed, "_ih": history.input_hist_parsed}
+        let_know(history, count, texts=isinstance(inputs, list))
         outputs = values.get("Out", values.get("_oh"))
         if isinstance(outputs, dict):
             # The kernel's very own: what the cell adds or removes comes back.
@@ -297,6 +300,7 @@ def warm_up(shell: ChildShell) -> None:
             shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
     shell.display_formatter.format("")
     shell.transform_cell("1")
+    SHOWN.be_told()
 
 
 def leave_the_exit_warning_to_the_host() -> None:

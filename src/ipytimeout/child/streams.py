@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.process import descriptors_silenced
+from ipytimeout.wire.messages import Flush
 
 
 class OutStream(io.TextIOBase):
@@ -26,6 +28,7 @@ class OutStream(io.TextIOBase):
         self._name = name
         self._fd = {"stdout": 1, "stderr": 2}[name]
         self._unfinished = ""  # of a line, in a forked process
+        self._wrote = False  # since it was flushed
 
     @property
     def name(self) -> str:
@@ -47,12 +50,16 @@ class OutStream(io.TextIOBase):
             self._write_forked(text)
         elif text:
             self._channel.write(self._name, text)
+            self._wrote = True
         return len(text)
 
     def flush(self) -> None:
         if os.getpid() != self._channel.pid:
             unfinished, self._unfinished = self._unfinished, ""
             self._write_descriptor(unfinished)
+        elif self._wrote and not self._channel.muted:
+            self._wrote = False
+            self._channel.send(Flush(self._name))
         else:
             self._channel.flush()
 
@@ -66,6 +73,13 @@ class OutStream(io.TextIOBase):
         data = text.encode("utf-8", "backslashreplace")
         while data:
             data = data[os.write(self._fd, data) :]
+
+
+def let_texts_leave() -> None:
+    """Have what the code has written leave before the next message, wherever its ``sys.stdout`` goes now."""
+    for stream in (sys.stdout, sys.stderr):
+        if type(stream) is not OutStream:  # whose texts are in the queue already
+            stream.flush()
 
 
 @contextmanager

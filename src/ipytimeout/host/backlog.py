@@ -23,6 +23,7 @@ from ipytimeout.wire.messages import (
     DisplayData,
     Error,
     ExecuteResult,
+    Flush,
     Stream,
 )
 
@@ -33,6 +34,8 @@ MOST_BYTES: Final = 64 << 20
 _MERGED = 1 << 16
 #: So far back an update is looked for that a newer one replaces.
 _LOOK_BACK = 50
+#: Where more than this waits, what the code has flushed is gathered as any text.
+_FLUSHED = 50
 
 
 class Backlog:
@@ -76,6 +79,8 @@ class Backlog:
                 return
             case CommMsg() if is_values(output):
                 output = self._with_overtaken_values(output)
+            case Flush() if last == output or len(self._waiting) > _FLUSHED:
+                return  # nothing more to be shown now, or far too much
             case Stream() if isinstance(last, Stream):
                 output = self._joined(last, output)
             case LeftOut() if isinstance(last, LeftOut):
@@ -120,6 +125,8 @@ class Backlog:
                     missing += LeftOut(size=size_of(output.text))
                 case DisplayData(update=False):
                     missing += LeftOut(displays=1)
+                case Flush():
+                    pass
                 case _:
                     kept.append(output)
         if missing != LeftOut():
@@ -137,7 +144,7 @@ class Backlog:
         return output
 
     def _count(self, output: Shown, sign: int) -> None:
-        if not isinstance(output, Stream | LeftOut):
+        if not isinstance(output, Stream | Flush | LeftOut):
             self._others += sign
         self._bytes += sign * _weight(output)
 
@@ -146,7 +153,9 @@ class Backlog:
         kept: deque[Shown] = deque()
         while self._waiting:
             match self._waiting[-1]:
-                case Stream() | ExecuteResult() | Error() | ClearOutput() | LeftOut() | DisplayData(update=False):
+                case Stream() | Flush() | ExecuteResult() | Error() | ClearOutput() | LeftOut():
+                    self._pop()
+                case DisplayData(update=False):
                     self._pop()
                 case DisplayData():
                     kept.appendleft(self._pop())
@@ -177,7 +186,7 @@ class Backlog:
                     self._count(older, -1)
                     del self._waiting[-back]
                     return
-                case DisplayData() | Stream():
+                case DisplayData() | Stream() | Flush():
                     continue
                 case _:
                     return

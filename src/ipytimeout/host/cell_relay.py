@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipytimeout.host.excerpt import Output
 from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
     Error,
     ExecuteResult,
+    Flush,
     InputReply,
     InputRequest,
+    Output,
     Payload,
     Stream,
 )
@@ -45,6 +46,8 @@ class CellRelay:
                 self._send("display_data", {"data": data, "metadata": metadata, "transient": {}})
             case Error(ename, evalue, traceback):
                 self._send("error", {"ename": ename, "evalue": evalue, "traceback": traceback})
+            case Flush():
+                pass  # every text is a message of its own
             case Payload(payload):  # a page or a next input: for the front end of a cell that runs
                 if text := payload.get("data", {}).get("text/plain"):
                     self._send("stream", {"name": "stdout", "text": f"{text}\n"})

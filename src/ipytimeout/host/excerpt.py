@@ -19,8 +19,8 @@ from ipytimeout.wire.messages import (
     CommMsg,
     CommOpen,
     DisplayData,
-    Error,
-    ExecuteResult,
+    Flush,
+    Output,
     Payload,
     Stream,
 )
@@ -47,7 +47,6 @@ class LeftOut:
         return LeftOut(self.size + other.size, self.displays + other.displays)
 
 
-Output: TypeAlias = Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload
 Shown: TypeAlias = Output | Said | LeftOut
 
 
@@ -93,7 +92,7 @@ class Excerpt:
             case ClearOutput():
                 self._begin()  # a page that is cleared has room again
                 return [message]
-            case DisplayData(update=True) | Payload():
+            case DisplayData(update=True) | Payload() | Flush():
                 return [message]
             case CommOpen() | CommMsg() | CommClose() | CommHandled() if not has_place(message):
                 return [message]

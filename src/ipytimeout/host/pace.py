@@ -27,6 +27,8 @@ class Rate:
 
 #: While the code runs: what leaves a page time for its user.
 LIVE: Final = Rate(size=300_000, messages=120, seconds=0.6)
+#: So many messages of a run may go out before that holds: the page shows them as it would natively.
+BURST: Final = 600
 #: When the code has ended, all that waits is shown at once, as far as the server lets it through.
 SERVER: Final = Rate(size=2_700_000, messages=2_700, seconds=3.0)
 
@@ -74,6 +76,7 @@ class Pace:
 
     def __init__(self, together: Together | None = None) -> None:
         self._live, self._server = Window(LIVE), Window(SERVER)
+        self._burst = BURST
         self._together = together if together is not None else Together()
         with self._together.lock:
             self._together.paces.add(self)
@@ -84,11 +87,12 @@ class Pace:
             size, messages = self._server.room(now)
             if live:
                 size_now, messages_now = self._live.room(now)
-                return min(size, size_now), min(messages, messages_now)
+                return min(size, size_now), min(messages, max(messages_now, self._burst))
             return size, messages
 
     def spend(self, now: float, size: int, messages: int) -> None:
         with self._together.lock:
+            self._burst -= messages
             for each in self._together.paces:
                 each._live.spend(now, size, messages)
                 each._server.spend(now, size, messages)

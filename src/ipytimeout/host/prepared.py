@@ -102,6 +102,8 @@ class PreparedCell:
             )
 
         process_state.learn(code, shell.transform_cell, namespace)
+        if statement:  # of a cell that has begun
+            process_state.code_ran()
         beside = process_state.to_send()
         of_magics = tuple(name for name, words in _OF_MAGICS.items() if name in namespace and words.search(code))
         needed = needed_names(
@@ -188,6 +190,7 @@ class PreparedCall:
                 request=comms.request if comms is not None else "",
             )
 
+        process_state.code_ran()
         beside = process_state.to_send()
         needed = needed_by_call(
             function,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.wire.adapters import LAST, Adapters, Delta, Items, found_elsewhere, load
+from ipytimeout.wire.adapters.interpreter import SHOWN
 from ipytimeout.wire.adapters.packing import PLAIN, Packed
 from ipytimeout.wire.messages import Rehearse
 from ipytimeout.wire.pickling import dump_namespace
@@ -44,6 +45,16 @@ def learn_earlier_cells(shell: InteractiveShell) -> None:
     history: Any = shell.history_manager
     for code in getattr(history, "input_hist_raw", ()):
         learn(code, shell.transform_cell, shell.user_ns)
+
+
+def cells_are_told(told: bool) -> None:
+    """Whether ``code_ran`` is called after each cell."""
+    SHOWN.is_said, SHOWN.may_be_new = told, True
+
+
+def code_ran() -> None:
+    """Note that code of the notebook has run here, and may have shown warnings."""
+    SHOWN.may_be_new = True
 
 
 def to_send() -> dict[str, Any]:

@@ -16,15 +16,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.exceptions import RunError
-from ipytimeout.host.excerpt import Output
 from ipytimeout.host.supervise import Question
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
     Error,
     ExecuteResult,
+    Flush,
     InputReply,
     InputRequest,
+    Output,
     Payload,
     Stream,
 )
@@ -43,6 +44,13 @@ def write_stream(message: Stream) -> None:
     except UnicodeEncodeError:  # lone surrogates, or a terminal that knows only ASCII
         encoding = getattr(stream, "encoding", None) or "ascii"
         stream.write(message.text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def flush_stream(name: str) -> None:
+    """Flush the stream of this name: a kernel gathers for a while what is written."""
+    stream = sys.stderr if name == "stderr" else sys.stdout
+    if stream is not None:
+        stream.flush()
 
 
 def ask_user(request: InputRequest) -> InputReply:
@@ -90,6 +98,8 @@ class PlainRelay:
                     write_stream(Stream("stdout", f"{text}\n"))
             case Error():
                 write_stream(Stream("stderr", "\n".join(message.traceback) + "\n"))
+            case Flush(name):
+                flush_stream(name)
             case ClearOutput() | Payload():
                 return
 
@@ -108,6 +118,8 @@ class ShellRelay:
         match message:
             case Stream():
                 write_stream(message)
+            case Flush(name):
+                flush_stream(name)
             case DisplayData(data, metadata, transient, update):
                 shell.display_pub.publish(data, metadata, transient=transient, update=update)
             case ClearOutput(wait):

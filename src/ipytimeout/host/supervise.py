@@ -39,12 +39,14 @@ from ipytimeout.wire.messages import (
     Error,
     ExecuteResult,
     Extended,
+    Flush,
     Gone,
     InputEnded,
     InputReply,
     InputRequest,
     Interrupt,
     Message,
+    Output,
     Payload,
     Progress,
     Progressed,
@@ -52,6 +54,7 @@ from ipytimeout.wire.messages import (
     Stack,
     Started,
     Stream,
+    Streams,
     Usage,
     Verdict,
 )
@@ -73,7 +76,7 @@ Question: TypeAlias = Callable[[], InputReply | None]
 class Relay(Protocol):
     """Where the output of a child appears. Called in the thread that waits for the run."""
 
-    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
+    def show(self, message: Output) -> None:
         """Show one message of the child as the same message of this process."""
 
     def ask(self, request: InputRequest) -> Question:
@@ -83,7 +86,11 @@ class Relay(Protocol):
 class Outlet(Protocol):
     """Where all that a child shows or says appears. It may hold it back for a while, in its order."""
 
-    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload | Said) -> None:
+    @property
+    def gathers(self) -> bool:
+        """Whether neighbouring texts of the two streams may arrive as one of each."""
+
+    def show(self, message: Output | Said) -> None:
         """Show one message of the child, or pass on what it says on a comm."""
 
     def ask(self, request: InputRequest) -> Question:
@@ -246,10 +253,13 @@ class Supervision:
                     self.lost, self.gone = True, Gone([])
                     self.verdict = Verdict(Cause.DIED.value, self.state.facts.elapsed, None, "")
                     raise WardenLost
+            case Streams():
+                for each in message.gathered() if self._relay.gathers else message.each():
+                    self._take(each)
             case Stream("stderr", text):
                 self._stderr = (self._stderr + text)[-_LAST_WORDS:]
                 self._relay.show(message)
-            case Stream() | DisplayData() | ClearOutput() | ExecuteResult() | Error() | Payload():
+            case Stream() | Flush() | DisplayData() | ClearOutput() | ExecuteResult() | Error() | Payload():
                 self._relay.show(message)
             case CommTaken() if self.running:
                 pass  # the notebook's widgets come before the code does: whoever asks later has no right to one

@@ -17,12 +17,22 @@ from typing import Any, Protocol
 from ipytimeout.host.backlog import Backlog
 from ipytimeout.host.cell_relay import CellRelay
 from ipytimeout.host.comm_messages import Said
-from ipytimeout.host.excerpt import DEFAULT_LIMIT, Excerpt, LeftOut, Output, Shown, first_part
+from ipytimeout.host.excerpt import DEFAULT_LIMIT, Excerpt, LeftOut, Shown, first_part
 from ipytimeout.host.pace import Pace, Together, sent_size
 from ipytimeout.host.relay import native_interrupts
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.note import Note
-from ipytimeout.wire.messages import ClearOutput, CommClose, CommHandled, CommMsg, CommOpen, InputRequest, Stream
+from ipytimeout.wire.messages import (
+    ClearOutput,
+    CommClose,
+    CommHandled,
+    CommMsg,
+    CommOpen,
+    Flush,
+    InputRequest,
+    Output,
+    Stream,
+)
 
 #: A flood is over when so many seconds nothing had to be left out; until then only the latest outputs wait, so many.
 _CALM, _LATEST = 3.0, 200
@@ -136,6 +146,11 @@ class Throttle:
             self._note_due = self._clock() + _NOTE
 
     @property
+    def gathers(self) -> bool:
+        """Whether the streams are a kernel's own: each gathers its texts for 0.2 s, whatever the other gets."""
+        return self._pace is not None and self._texts_join
+
+    @property
     def _is_holding(self) -> bool:
         """Whether there is something that is not going to be shown soon."""
         return self._excerpt.holds or self._clock() < self._calm
@@ -206,6 +221,8 @@ class Throttle:
         if isinstance(output, CommOpen | CommMsg | CommClose | CommHandled):
             return 1  # texts before and after it are sent together all the same
         before, self._wrote = self._wrote, isinstance(output, Stream)
+        if isinstance(output, Flush):
+            return 0
         if isinstance(output, Stream):
             return 0 if before and self._texts_join else 1
         return 3 if isinstance(output, ClearOutput) else 1  # the slot of the panel is cleared too, and put back

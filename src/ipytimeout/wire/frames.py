@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: Attributes of a frame that are bound to this very frame, or that it makes again when it needs them.
 NOT_SENT = frozenset(("_flags", "_item_cache", "_cacher", "_cache"))
-#: Attributes that say nothing about a frame or an index.
-CACHES = frozenset(("_item_cache", "_cacher", "_cache", "_id", "_references", "_engine", "_is_copy"))
+#: Attributes that say nothing about a frame or an index, or that are compared by themselves.
+CACHES = frozenset(("_flags", "_item_cache", "_cacher", "_cache", "_id", "_references", "_engine", "_is_copy"))
 #: Those of them that hold what was true before a change.
 STALE = frozenset(("_item_cache", "_cache"))
 #: What frames are made of has no identity that a notebook could see: each frame is compared as a whole.
@@ -30,15 +30,38 @@ def is_internal(cls: type) -> bool:
 def reduce_frame(frame: Any, pickler: NamespacePickler) -> Any:
     """A DataFrame or Series, with its name, its attrs and whatever else was set on it."""
     attributes = {name: value for name, value in vars(frame).items() if name not in NOT_SENT}
-    flags = {"allows_duplicate_labels": frame.flags.allows_duplicate_labels}
-    return copyreg.__newobj__, (type(frame),), (attributes, flags), None, None, set_frame  # type: ignore[attr-defined]
+    state = attributes, allows_duplicates(frame)
+    return copyreg.__newobj__, (type(frame),), state, None, None, set_frame  # type: ignore[attr-defined]
 
 
-def set_frame(frame: Any, state: tuple[dict[str, object], dict[str, bool]]) -> None:
-    attributes, flags = state
+def set_frame(frame: Any, state: tuple[dict[str, object], bool]) -> None:
+    attributes, duplicates = state
     for name, value in attributes.items():
         object.__setattr__(frame, name, value)
-    object.__setattr__(frame, "_flags", sys.modules["pandas"].Flags(frame, **flags))
+    allow_duplicates(frame, duplicates)
+
+
+def reduce_flags(flags: Any, pickler: NamespacePickler) -> Any:
+    """The flags of a frame are a part of it: there is one such object for each."""
+    frame = flags._obj()
+    return (flags_of, (frame,)) if getattr(frame, "_flags", None) is flags else NotImplemented
+
+
+def flags_of(frame: Any) -> Any:
+    try:
+        return object.__getattribute__(frame, "_flags")
+    except AttributeError:  # it is only just being made
+        object.__setattr__(frame, "_flags", sys.modules["pandas"].Flags(frame, allows_duplicate_labels=True))
+        return flags_of(frame)
+
+
+def allows_duplicates(frame: Any) -> bool:
+    return bool(frame.flags.allows_duplicate_labels)
+
+
+def allow_duplicates(frame: Any, allowed: bool) -> None:
+    """Set this flag without a look at the labels: that was done where it was set."""
+    flags_of(frame)._allows_duplicate_labels = allowed
 
 
 def reduce_series_manager(manager: Any, pickler: NamespacePickler) -> Any:

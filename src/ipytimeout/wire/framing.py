@@ -15,7 +15,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from ipytimeout.wire.messages import Attached, Buffer, Message, Stream, Streams, from_json, to_json
+from ipytimeout.wire.messages import Attached, Buffer, Message, from_json, to_json
 
 _MAGIC = 0x6974  # "it"
 _HEAD = struct.Struct("<HHIQ")  # magic, unused, number of buffers, length of the JSON
@@ -40,13 +40,6 @@ def encode(message: Message) -> list[Buffer]:
     head = _HEAD.pack(_MAGIC, 0, len(views), len(text))
     lengths = b"".join(_LENGTH.pack(v.size | _ATTACHED if isinstance(v, Attached) else v.nbytes) for v in views)
     return [head + lengths + text, *(v for v in views if not isinstance(v, Attached) and v.nbytes)]
-
-
-def _each(texts: Streams) -> list[Stream]:
-    try:
-        return texts.each()
-    except (TypeError, ValueError) as error:
-        raise ProtocolError("what the other process sent is no message") from error
 
 
 class Decoder:
@@ -101,10 +94,7 @@ class Decoder:
             self._end += count
         messages: list[Message] = []
         while (message := self._next()) is not None:
-            if isinstance(message, Streams):
-                messages += _each(message)
-            else:
-                messages.append(message)
+            messages.append(message)
         return messages
 
     def feed(self, data: Buffer) -> list[Message]:

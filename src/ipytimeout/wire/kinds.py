@@ -81,6 +81,7 @@ _IMMUTABLE_NAMES = frozenset(
             "numpy.generic",
             "numpy._core.multiarray.flagsobj",
         ),
+        "bokeh.document.document.Document",
         *("pandas.core.dtypes.base.ExtensionDtype", "pandas.api.extensions.ExtensionDtype"),
     )
 )
@@ -141,6 +142,7 @@ _BASES: tuple[tuple[Any, tuple[Facet, ...]], ...] = (
 )
 _WEAK = states.WeakItems()
 _FRAME = attributes.OwnedAttributes("frame", frames.CACHES, frames.STALE)
+_FLAGS = states.OwnState("flags", frames.allows_duplicates, frames.allow_duplicates)
 _BASES_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "numpy.ndarray": (Memory(),),
     "numpy.random.bit_generator.BitGenerator": (
@@ -155,10 +157,16 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "weakref.WeakKeyDictionary": (_WEAK,),
     "_weakrefset.WeakSet": (_WEAK,),
     "numpy.memmap": (Memory(), attributes.OwnedAttributes("mapped", mapped.OWN)),
-    "pandas.core.generic.NDFrame": (_FRAME,),
+    "pandas.core.generic.NDFrame": (
+        _FRAME,
+        states.OwnState("flags", frames.allows_duplicates, frames.allow_duplicates),
+    ),
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),
+    "bokeh.core.property.wrappers.PropertyValueList": (containers.Items(list, "list"),),
+    "bokeh.core.property.wrappers.PropertyValueDict": (_DICT,),
+    "bokeh.core.property.wrappers.PropertyValueSet": (containers.Members(),),
     "ipywidgets.widgets.widget.Widget": (Traits(),),
     "matplotlib.cbook.CallbackRegistry": (states.OwnState("callbacks", plots.callbacks_of, plots.put_callbacks),),
     "matplotlib.backends.backend_agg.RendererAgg": (states.OwnState("drawn", plots.drawn_by, plots.put_drawn),),

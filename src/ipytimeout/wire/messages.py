@@ -248,12 +248,64 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Texts of either stream in turn, in one message: name, text, number. It arrives as so many ``Stream``."""
+    """Texts of the two streams in turn, in one message, so that many small ones cost what few large ones do."""
 
-    texts: Sequence[tuple[str, str, int]]
+    #: All texts of each stream.
+    stdout: str
+    stderr: str
+    #: How many characters come of the one and of the other in turn, first of stdout.
+    lengths: Sequence[int]
+    #: That of the last text.
+    number: int
+
+    def __post_init__(self) -> None:
+        texts, counts = {type(self.stdout), type(self.stderr)}, {type(self.number), *map(type, self.lengths)}
+        if texts != {str} or counts != {int}:
+            raise TypeError("these are no texts")
+
+    @staticmethod
+    def of(texts: Sequence[tuple[str, str, int]]) -> Stream | Streams:
+        """Return texts, each with the name of its stream and its number, as one message."""
+        parts: tuple[list[str], list[str]] = [], []
+        lengths: list[int] = []
+        of_stderr, length, number = False, 0, texts[-1][2]
+        for name, text, _ in texts:
+            if (name == "stderr") != of_stderr:
+                lengths.append(length)
+                of_stderr, length = not of_stderr, 0
+            parts[of_stderr].append(text)
+            length += len(text)
+        lengths.append(length)
+        stdout, stderr = map("".join, parts)
+        if len(lengths) == 1 or lengths == [0, length]:
+            return Stream("stderr" if of_stderr else "stdout", stderr if of_stderr else stdout, number)
+        return Streams(stdout, stderr, lengths, number)
 
     def each(self) -> list[Stream]:
-        return [Stream(name, text, number) for name, text, number in self.texts]
+        """Return the texts in their order."""
+        texts, at = (self.stdout, self.stderr), [0, 0]
+        found = []
+        for turn, length in enumerate(self.lengths):
+            of_stderr = turn % 2
+            begin, at[of_stderr] = at[of_stderr], at[of_stderr] + length
+            if length:
+                found.append(Stream(_STREAMS[of_stderr], texts[of_stderr][begin : begin + length], self.number))
+        return found
+
+    def gathered(self) -> list[Stream]:
+        """Return the texts of each stream as one, first that of the stream that was written to first."""
+        both = [Stream("stdout", self.stdout, self.number), Stream("stderr", self.stderr, self.number)]
+        return both if self.lengths[0] else both[::-1]
+
+
+_STREAMS = ("stdout", "stderr")
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """The code has flushed a stream: what it has written there is to be seen now."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -561,6 +613,7 @@ Message: TypeAlias = (
     | Running
     | Stream
     | Streams
+    | Flush
     | Recording
     | DisplayData
     | ClearOutput
@@ -589,6 +642,9 @@ Message: TypeAlias = (
     | Verdict
     | Gone
 )
+
+#: What the code shows.
+Output: TypeAlias = Stream | Flush | DisplayData | ClearOutput | ExecuteResult | Error | Payload
 
 _NESTED: dict[str, type] = {"state": ProcessState, "error": Error}
 _TYPES: dict[str, type] = {t.__name__: t for t in get_args(Message)}

@@ -49,7 +49,25 @@ def reduce_artist(artist: Any, pickler: NamespacePickler) -> Any:
     if not isinstance(reduced, tuple) or len(reduced) < 3 or type(reduced[2]) is not dict or any(reduced[3:]):
         return reduced  # taken apart in a way of its own
     beside = {name: vars(artist)[name] for name in ("stale_callback", "_stale") if name in vars(artist)}
+    if vars(artist).get(_DATA_OF_CONTOURS) is not None:
+        beside[_DATA_OF_CONTOURS] = DataOfContours()
     return reduced[0], reduced[1], (reduced[2], beside), None, None, _set_artist
+
+
+#: Where a contour plot keeps what computes it: an object of C++ that no process can take apart.
+_DATA_OF_CONTOURS = "_contour_generator"
+
+
+class DataOfContours:
+    """Stands for it in another process. All but one call is done without: ``contour`` of a contour plot."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(
+            "a contour plot comes to another process without the data that it was computed from: "
+            "give contour() or contourf() the data again, not the plot"
+        )
 
 
 def reduce_path(path: Any, pickler: NamespacePickler) -> Any:

@@ -21,7 +21,7 @@ from typing import TypeAlias, cast
 from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, Filling, map_private, share
-from ipytimeout.wire.messages import Buffer, Call, Execute, Message, Recording, Stream
+from ipytimeout.wire.messages import Buffer, Call, Execute, Message, Recording, Stream, Streams
 from ipytimeout.wire.recording import recorded
 
 _READ = 1 << 20
@@ -215,7 +215,7 @@ class Child:
             if isinstance(message, Recording):
                 self._recording = message.buffers[0] if message.buffers else b""
                 continue
-            if isinstance(message, Stream):
+            if isinstance(message, Stream | Streams):
                 self._number = message.number
             yield message
 

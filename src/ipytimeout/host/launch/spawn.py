@@ -20,8 +20,22 @@ from ipytimeout.host.launch.warden import PACKAGE_PARENT, Warden, get_warden
 from ipytimeout.wire.messages import Rehearse, Settle, Start
 from ipytimeout.wire.survey import Inherited
 
-#: All children of one host order their sets of strings in the same way, though not as the host does.
-_HASH_SEED = str(random.SystemRandom().randrange(1, 1 << 32))
+
+def _hash_seed() -> str:
+    """Return the seed of this process's hashes where somebody has set it, else one for all of its children."""
+    try:
+        with open("/proc/self/environ", "rb") as file:  # as it was started: what is set later has no effect here
+            variables = file.read().split(b"\0")
+    except OSError:
+        variables = [f"PYTHONHASHSEED={os.environ.get('PYTHONHASHSEED', '')}".encode()]
+    seeds = [each.partition(b"=")[2] for each in variables if each.startswith(b"PYTHONHASHSEED=")]
+    if seeds and seeds[0].isdigit() and not sys.flags.ignore_environment:
+        return seeds[0].decode()
+    return str(random.SystemRandom().randrange(1, 1 << 32))
+
+
+#: All children of one host order their sets of strings in the same way; as the host does where its seed is known.
+_HASH_SEED = _hash_seed()
 
 
 class SpawnLauncher:
@@ -83,7 +97,7 @@ def start_interpreter(warden: Warden, settle: Settle) -> Child:
 
 def start_environ() -> dict[str, str]:
     """Return the environment in which an interpreter is started."""
-    return {"PYTHONHASHSEED": _HASH_SEED, **os.environ}
+    return {**os.environ, "PYTHONHASHSEED": _HASH_SEED}
 
 
 def interpreter(main: str) -> list[str]:

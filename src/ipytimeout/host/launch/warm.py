@@ -33,6 +33,8 @@ PATIENCE = 10.0
 _LATER = 0.03
 #: … but where runs follow each other within so many seconds, at once.
 _BURST = 0.1
+#: Then so many spares are kept: to fork one and to have it rehearse takes longer than a run of nothing.
+_IN_A_BURST = 3
 #: And so long the runs after it, while the template is still at it.
 _AGAIN = 0.2
 
@@ -96,7 +98,7 @@ class WarmLauncher:
 
         Unless one run follows another.
         """
-        self._prepare(settle, rehearsal, 0.0 if time.monotonic() - self._before < _BURST else _LATER)
+        self._prepare(settle, rehearsal, 0.0 if self._count > 1 else _LATER)
 
     def _prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse], after: float) -> None:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
@@ -130,8 +132,14 @@ class WarmLauncher:
                         spare.rehearse(rehearsal)
 
     @property
+    def spares(self) -> int:
+        """How many children are ready, or are being made ready."""
+        return len(self._spares)
+
+    @property
     def _count(self) -> int:
-        return max((count for count, times in self._wanted.items() if times), default=1)
+        wanted = max((count for count, times in self._wanted.items() if times), default=1)
+        return max(wanted, _IN_A_BURST if time.monotonic() - self._before < _BURST else 1)
 
     def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
@@ -217,6 +225,7 @@ class Template:
         self._decoder = Decoder()
         #: Modules that the template has been told to import.
         self.sent: set[str] = set()
+        self._followed: list[str] | None = None
         self._rehearsal: Rehearse | None = None
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
@@ -249,6 +258,9 @@ class Template:
 
     def follow(self, settle: Settle) -> None:
         """Tell the template what the notebook has imported since."""
+        if settle.preload is self._followed:  # the very list of the last time: a look at a thousand names less
+            return
+        self._followed = settle.preload
         new = [name for name in settle.preload if name not in self.sent]
         if new:
             self.sent.update(new)

@@ -18,11 +18,10 @@ from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.wire.messages import (
     ClearOutput,
     DisplayData,
-    Error,
-    ExecuteResult,
+    Flush,
     InputRequest,
+    Output,
     Payload,
-    Stream,
 )
 
 Bundle: TypeAlias = Mapping[str, Any]
@@ -74,7 +73,7 @@ class SlotRelay:
         self._shell = shell
         self._clears_next = False
 
-    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
+    def show(self, message: Output) -> None:
         # A publisher without a socket is one of %%capture: what it clears is not on the page. An Output of the code
         # clears itself.
         captured = self._slot.comms is not None and self._slot.comms.captured
@@ -86,7 +85,7 @@ class SlotRelay:
                 self._clears_next = True
             case ClearOutput():
                 self._clear()
-            case DisplayData(update=True) | Payload():
+            case DisplayData(update=True) | Payload() | Flush():
                 self._relay.show(message)
             case _:
                 if self._clears_next:

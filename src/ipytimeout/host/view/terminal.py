@@ -16,13 +16,10 @@ from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.summary import memory_used, progress_note, time_used
 from ipytimeout.wire.messages import (
-    ClearOutput,
-    DisplayData,
-    Error,
-    ExecuteResult,
+    Flush,
     InputRequest,
     Message,
-    Payload,
+    Output,
     Stream,
 )
 
@@ -95,7 +92,10 @@ class _Above:
         self._relay = relay
         self._view = view
 
-    def show(self, message: Stream | DisplayData | ClearOutput | ExecuteResult | Error | Payload) -> None:
+    def show(self, message: Output) -> None:
+        if isinstance(message, Flush):
+            self._relay.show(message)
+            return
         self._view.wipe()
         self._relay.show(message)
         if isinstance(message, Stream):

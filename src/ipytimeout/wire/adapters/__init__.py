@@ -141,6 +141,8 @@ def found_elsewhere() -> list[str]:
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
     from ipytimeout.wire.adapters.attributes import AssignedAttributes
+    from ipytimeout.wire.adapters.charts import ALTAIR, BOKEH, BOKEH_SETTINGS, RENDERERS, TEMPLATES
+    from ipytimeout.wire.adapters.compiled import NETWORKX
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
     from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
@@ -162,9 +164,15 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,
         "counters of sympy": COUNTERS,
+        "networkx": NETWORKX,
         "the colours of matplotlib": COLOURS,
         "matplotlib": MATPLOTLIB,
         "torch": TORCH,
+        "the renderers of plotly": RENDERERS,
+        "the templates of plotly": TEMPLATES,
+        "altair": ALTAIR,
+        "bokeh": BOKEH,
+        "the settings of bokeh": BOKEH_SETTINGS,
         "IPython": SHELL,
         "inline figures": INLINE,
         "widgets": WIDGETS,

@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ipytimeout.wire.libraries import Mark, newer_than, newest_module
-
 
 class _Warnings:
     """The filters, and functions of the notebook that show a warning."""
@@ -46,33 +44,41 @@ class _Shown:
     _registry = "__warningregistry__"
 
     def __init__(self) -> None:
-        #: The modules that were there when these were looked up, and what they hold.
-        self._found: tuple[Mark, tuple[str, ...], tuple[dict[str, Any], ...]] = (0, ""), (), ()
+        #: Whether a warning may have been shown since the last look at all modules: a thousand of them, and cold.
+        self.may_be_new = True
+        #: Whether that is said, or must be taken for granted.
+        self.is_said = False
+        #: The namespaces that had a registry then, each with its module's name.
+        self._known: list[tuple[str, dict[str, Any]]] = []
 
     def read(self) -> dict[str, Any]:
+        if self.may_be_new:
+            self._known = [
+                (name, module.__dict__)
+                for name, module in list(sys.modules.items())
+                if type(module) is types.ModuleType and self._registry in module.__dict__ and name != "__main__"
+            ]
+            self.may_be_new = not self.is_said
         items: dict[str, Any] = {}
-        version = None
-        names, contents = self._modules()
-        for number in [number for number, content in enumerate(contents) if self._registry in content]:
-            version = _version_of_filters() if version is None else version
-            registry = contents[number][self._registry]
+        version = _version_of_filters() if self._known else None
+        for name, namespace in self._known:
+            registry = namespace.get(self._registry, {})
             if registry.get("version") == version and len(registry) > 1:
-                items[names[number]] = frozenset(key for key in registry if type(key) is tuple)
+                items[name] = frozenset(key for key in registry if type(key) is tuple)
         return items
 
-    def _modules(self) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...]]:
-        """Return all modules' names and contents: of a thousand, only those are looked up that are new."""
-        before, names, contents = self._found
-        mark, new = newest_module(), newer_than(before)
-        if new is None:
-            names, contents, new = (), (), list(sys.modules)
-        if new:
-            found = [(name, sys.modules.get(name)) for name in new if name != "__main__"]
-            modules = [(name, module) for name, module in found if type(module) is types.ModuleType]
-            names = (*names, *(name for name, _ in modules))
-            contents = (*contents, *(module.__dict__ for _, module in modules))
-        self._found = mark, names, contents
-        return names, contents
+    def be_told(self) -> None:
+        """Say it from now on. For a process of our own: a function of Python's is replaced."""
+        if sys.version_info >= (3, 14):
+            return  # there the interpreter may show one in another way
+        show: Any = vars(warnings)["_showwarnmsg"]
+
+        def showing(message: Any) -> None:
+            self.may_be_new = True
+            show(message)
+
+        vars(warnings)["_showwarnmsg"] = showing
+        self.is_said = True
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         version = _version_of_filters()
@@ -80,6 +86,7 @@ class _Shown:
             registry = vars(sys.modules[name]).setdefault(self._registry, {})
             registry.clear()
             registry.update(dict.fromkeys(items.get(name, ()), True), version=version)
+        self.may_be_new = True
 
 
 def _version_of_filters() -> object:
