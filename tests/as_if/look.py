@@ -342,6 +342,9 @@ def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
         seen["_path_effects"] = ()
     # What a contour plot was computed from, which does not come back, as the README says.
     seen.pop("_contour_generator", None)
+    if type(state.get("_powerlimits")) is list:
+        # The same goes for this one, of all axes.
+        seen["_powerlimits"] = tuple(state["_powerlimits"])
     if "_cid_gen" in state:
         # An index of the callbacks, which are written beside it, in the order in which they were entered.
         seen.pop("_func_cid_map", None)

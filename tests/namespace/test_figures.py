@@ -46,6 +46,7 @@ CASES = [
     Case("a twin that the cell makes", AGG + "fig = Figure(); a = fig.subplots()", "b = a.twinx(); b.plot([3, 4])", "a.set_xlim(0, 7)", "b.get_xlim() == (0, 7) and a.get_ylim() != b.get_ylim() and b in fig.axes"),
     Case("the newest axes are the current ones", AGG + "fig = Figure(); a = fig.subplots()", "b = fig.add_subplot(); inside = fig.gca() is b", "c = fig.add_subplot()", "inside and fig.gca() is c"),
     Case("markers that draw nothing share their path", FIGURE, "(other,) = ax.plot([2, 1])", "", "other._marker.get_path() is line._marker.get_path()"),
+    Case("ticks share theirs", FIGURE, "inset = ax.inset_axes([0, 0, 1, 1])", "", "len({id(a.xaxis.get_major_ticks()[0].tick1line._marker._path) for a in (ax, inset)}) == 1"),
     Case("the colours of a colour bar", AGG + "fig = Figure(); ax = fig.subplots(); image = ax.imshow([[1, 2]]); bar = fig.colorbar(image)", "ax.set_title('t')", "image.set_clim(0, 9)", "bar.vmax == 9 and image.colorbar is bar"),
     Case("a transformation follows its figure", AGG + "fig = Figure(); ax = fig.subplots()", "ax.set_title('t')", "fig.set_size_inches(2, 2)", "ax.transAxes.transform((1, 1)).round(3).tolist() == [180, 176]"),
 ]  # fmt: skip

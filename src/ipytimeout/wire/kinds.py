@@ -157,10 +157,8 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "weakref.WeakKeyDictionary": (_WEAK,),
     "_weakrefset.WeakSet": (_WEAK,),
     "numpy.memmap": (Memory(), attributes.OwnedAttributes("mapped", mapped.OWN)),
-    "pandas.core.generic.NDFrame": (
-        _FRAME,
-        states.OwnState("flags", frames.allows_duplicates, frames.allow_duplicates),
-    ),
+    "numpy.broadcast": (states.OwnState("broadcast", small.index_of, small.go_to),),
+    "pandas.core.generic.NDFrame": (_FRAME, _FLAGS),
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),
     "pandas._libs.arrays.NDArrayBacked": (OPAQUE,),

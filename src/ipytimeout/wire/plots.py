@@ -71,10 +71,13 @@ class DataOfContours:
 
 
 def reduce_path(path: Any, pickler: NamespacePickler) -> Any:
-    """The one path of all markers that draw nothing stays one; others travel as usual."""
+    """The paths that all ticks and markers of a kind share stay one; others travel as usual."""
     markers = sys.modules.get("matplotlib.markers")
-    shared = getattr(markers, "_empty_path", None)
-    return (getattr, (markers, "_empty_path")) if path is shared else NotImplemented
+    for owner in (markers, getattr(markers, "MarkerStyle", None)):
+        for name, shared in vars(owner).items() if owner is not None else ():
+            if shared is path:
+                return getattr, (owner, name)
+    return NotImplemented
 
 
 def reduce_attributes(obj: Any, pickler: NamespacePickler) -> Any:

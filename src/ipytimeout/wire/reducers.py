@@ -42,6 +42,7 @@ from ipytimeout.wire import (
     symbols,
     tensors,
     tracebacks,
+    views,
     widgets,
 )
 from ipytimeout.wire.ended import Refused
@@ -584,6 +585,7 @@ _BY_TYPE.update(
         weakref.WeakKeyDictionary: reduce_weak_dict,
         weakref.WeakSet: reduce_weak_set,
         **dict.fromkeys(_LOCKS, reduce_by_constructor),
+        memoryview: views.reduce_view,
         re.Match: ended.reduce_match,
         re.Pattern: ended.reduce_pattern,
         types.GeneratorType: ended.reduce_generator,
@@ -600,6 +602,7 @@ _BY_NAME: dict[str, Reducer] = {
     "numpy.memmap": mapped.reduce_mapped,
     "numpy.ndarray": arrays.reduce_array,
     "numpy._core.multiarray.flagsobj": small.reduce_flags,
+    "numpy.broadcast": small.reduce_broadcast,
     "mmap.mmap": refuse("a memory map"),
     "torch.Tensor": tensors.reduce_tensor,
     "pandas.core.generic.NDFrame": frames.reduce_frame,

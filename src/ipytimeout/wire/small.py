@@ -108,4 +108,25 @@ def make_flags(in_c_order: bool, in_f_order: bool, owns: bool, writeable: bool, 
     return array.flags
 
 
+def reduce_broadcast(shapes: Any, pickler: NamespacePickler) -> Any:
+    """``numpy.broadcast``: the arrays, and how far it is."""
+    return make_broadcast, (type(shapes), tuple(each.base for each in shapes.iters), shapes.index)
+
+
+def make_broadcast(cls: Any, arrays: tuple[Any, ...], index: int) -> Any:
+    made = cls(*arrays)
+    go_to(made, index)
+    return made
+
+
+def index_of(shapes: Any) -> int:
+    return int(shapes.index)
+
+
+def go_to(shapes: Any, index: int) -> None:
+    shapes.reset()
+    for _ in range(index):
+        next(shapes)
+
+
 # ---------------------------------------------------------------- matplotlib
