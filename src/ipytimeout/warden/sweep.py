@@ -16,8 +16,8 @@ from math import inf
 from ipytimeout.warden import tree
 
 #: A resource tracker of the run gets so long to remove named shared memory before it is killed too. It takes some
-#: milliseconds, but for one that has only just been started: its interpreter has yet to come up.
-TRACKER_TIME = 0.5
+#: milliseconds, but for one that has only just been started, on a busy machine: its interpreter has yet to come up.
+TRACKER_TIME = 1.5
 #: Between two looks at a tree that is being killed, in seconds: the first, and the most it doubles to. A killed
 #: process stops running code within some 100 µs, and takes milliseconds to go away.
 SHORTEST, LONGEST = 0.0003, 0.005
