@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import textwrap
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -587,3 +589,36 @@ def test_a_size_needs_a_bounded_number_of_steps() -> None:
     assert estimate_size(deep) < 100_000
     while deep:
         deep = deep[0]
+
+
+#: What a module of a package of the user's own does, and whether it leads to another one there.
+LEADS = {
+    "nothing": ("def f(x): return x", False),
+    "a name": ("from own_package import beside\ndef f(x): return beside.rows", True),
+    "a relative import": ("def f(x):\n    from .beside import rows\n    return rows", True),
+    "an import from the package": ("def f(x):\n    from . import beside\n    return beside.rows", True),
+    "an import of the package": ("def f(x):\n    import own_package\n    return own_package.beside.rows", True),
+    "the package by name": ("import own_package\ndef f(x): return own_package.beside.rows", True),
+    "an import by a name that is made": ("import importlib\ndef f(x): return importlib.import_module(x)", True),
+}
+
+
+@pytest.mark.parametrize("name", LEADS)
+def test_in_a_package_of_the_user_the_modules_are_needed_that_the_code_leads_to(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child imports each of them: one that is only beside the code is none of them."""
+    text, leads = LEADS[name]
+    folder = tmp_path / "own_package"
+    folder.mkdir()
+    for module, content in {"__init__": "rows = []", "beside": "rows = []", "work": text}.items():
+        (folder / f"{module}.py").write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        importlib.import_module("own_package.beside")
+        work = importlib.import_module("own_package.work")
+        needed = needed_by_call(work.f, (1,), {}, {})
+        assert needed.modules == {"own_package", "own_package.work", *(["own_package.beside"] if leads else [])}
+    finally:
+        for each in [each for each in sys.modules if each.partition(".")[0] == "own_package"]:
+            del sys.modules[each]

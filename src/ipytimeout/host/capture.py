@@ -41,6 +41,9 @@ MOST_OBJECTS = 200_000
 #: Names of the module itself, not of the notebook: the child has its own.
 _OWN = words("__name__ __package__ __loader__ __spec__ __builtin__ __builtins__ get_ipython")
 
+#: Whoever uses these imports modules that are not in the text.
+_IMPORTERS = words("importlib import_module __import__")
+
 
 @dataclass(frozen=True, slots=True)
 class Needed:
@@ -60,6 +63,8 @@ class _Walk:
     def __init__(self, namespace: dict[str, Any], hidden: Collection[str]) -> None:
         self.names: set[str] = set()
         self.modules: set[str] = set()
+        #: Those of which all is reached.
+        self._whole: set[str] = set()
         self.dynamic = False
         self._users_modules = users_modules()
         self._namespace = namespace
@@ -80,13 +85,35 @@ class _Walk:
             self._data.append(self._namespace[name])
 
     def import_from(self, modules: Iterable[str]) -> None:
-        """Reach modules of the user's own, with the packages that they are in, and all that is in them."""
+        """Reach modules of the user's own and all that is in them; of the packages that they are in all but modules.
+
+        What a module uses of the others in its package it has imported.
+        """
         for name in modules:
-            while name:
-                if name in self._users_modules and name not in self.modules:
-                    self.modules.add(name)
-                    self._data.extend(vars(self._users_modules[name]).values())
-                name = name.rpartition(".")[0]
+            self._import(name, self._whole)
+            while name := name.rpartition(".")[0]:
+                self._import(name, self.modules)
+
+    def _import(self, name: str, already: set[str]) -> None:
+        if name in self._users_modules and name not in already:
+            self.modules.add(name)
+            values = vars(self._users_modules[name]).values()
+            if already is self._whole:
+                self._whole.add(name)
+                self._data.extend(values)
+            else:
+                self._data.extend(value for value in values if type(value) is not types.ModuleType)
+
+    def _import_inside(self, function: types.FunctionType) -> None:
+        """Reach what a function of the user's modules imports when it runs: by its name, or relative to its package."""
+        read = read_code(function.__code__)
+        package = function.__module__
+        if not _IMPORTERS.isdisjoint(read.names):
+            self.import_from(name for name in self._users_modules if name.startswith(package.partition(".")[0] + "."))
+        self.import_from(read.imports)
+        while package:
+            self.import_from(f"{package}.{name}".rstrip(".") for name in read.imports)
+            package = package.rpartition(".")[0]
 
     def follow(self, values: Iterable[object]) -> None:
         self._data.extend(values)
@@ -147,7 +174,7 @@ class _Walk:
                 self._annotations(function.__annotations__)
         elif self._users_modules and function.__module__ in self._users_modules:
             self.import_from((function.__module__,))
-            self.import_from(read_code(function.__code__).imports)
+            self._import_inside(function)
         elif function.__module__ in ("pickle", "dill", "cloudpickle", "joblib.numpy_pickle"):
             self.dynamic = True
         self.follow(value for value in gc.get_referents(function) if value is not function.__globals__)
