@@ -334,6 +334,10 @@ def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
         del seen["_invalid"]
         # By their address, as it was where they were pickled. What is gone is passed over, and deleted some time.
         seen["_parents"] = [alive for ref in state["_parents"].values() if (alive := ref()) is not None]
+    if "_mtx" in state and not state.keys().isdisjoint(MADE_OF_OTHERS):
+        # What a transform that is made of others has computed of them.
+        seen.pop("_mtx")
+        seen.pop("_inverted", None)
     if "_rotation_mode" in state:
         # With what a text was measured last: that of its figure, which is looked up when there is none.
         seen.pop("_renderer", None)
@@ -351,6 +355,8 @@ def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
     return seen
 
 
+#: Where transforms keep the others of which they are made.
+MADE_OF_OTHERS = frozenset(("_x", "_a", "_boxin", "_boxout"))
 #: Their pickles leave out what a user can see: what is written is all that their objects have.
 WHOLE = ("matplotlib", "mpl_toolkits")
 OF_CLASSES = ("__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__annotate_func__", "__slotnames__")
