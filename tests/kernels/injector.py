@@ -82,9 +82,14 @@ def look(namespace: dict[str, Any]) -> set[int]:
     return found
 
 
-def _descriptors() -> int:
+def _descriptors() -> dict[str, str]:
+    """Return what is open, but for the memory of the last runs: the traceback of an interrupt in ours holds it."""
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one of this look
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return {number: what for number, what in found.items() if not what.startswith("/memfd:")}
 
 
 class Injector:
@@ -129,8 +134,11 @@ class Injector:
         ending, text = self._once("", 0)
         if ending != "finished" or text:
             faults.append(f"a run without a fault after all these: {ending} {text}")
-        if (after := _descriptors()) > before:
-            faults.append(f"{after - before} more descriptors")
+        after = _descriptors()
+        if len(after) > len(before):
+            new = [f"{number} {what}" for number, what in after.items() if before.get(number) != what]
+            old = [f"{number} {what}" for number, what in before.items() if after.get(number) != what]
+            faults.append(f"{len(after) - len(before)} more descriptors: {', '.join(new)}; gone: {', '.join(old)}")
         print(totals, *sorted(endings.items()), sep="\n")
         return faults
 
