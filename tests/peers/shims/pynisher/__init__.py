@@ -82,6 +82,8 @@ class Pynisher:
                 raise ValueError(f"{limit} is at least 1, not {value}")
         if context not in _STARTS:
             raise ValueError(f"context is one of {contexts}, not {context!r}")
+        if cpu_time is not None:
+            raise NotImplementedError("there is no limit of CPU time")
         if isinstance(memory, tuple):
             memory = round(memconvert(memory[0], frm=memory[1]))
         if isinstance(wall_time, tuple):

@@ -12,7 +12,7 @@ def memconvert(x: float, *, frm: str = "B", to: str = "B") -> float:
 
 
 class Monitor:
-    """Of a process that is measured from its start on: what the code uses counts, from nothing."""
+    """Of what a child uses before its code runs."""
 
     def memory(self, unit: str) -> float:
-        return 0.0
+        return memconvert(40, frm="MB", to=unit)
