@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from ipytimeout.wire.by_name import import_quietly
 from ipytimeout.wire.pickling import dump_namespace, load_namespace
-from ipytimeout.wire.reducers import import_quietly
 
 
 def sent(value: Any) -> Any:

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import process_state
+from ipytimeout.wire.by_name import import_quietly
 from ipytimeout.wire.libraries import is_in_library, is_library, users_modules
 from ipytimeout.wire.messages import Settle
-from ipytimeout.wire.reducers import import_quietly
 from ipytimeout.wire.streams import warnings_held
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from ipytimeout.wire.facets import MISSING, Facet, Sight, SingleFacet, Swap
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.modules import data_of
 from ipytimeout.wire.notes import Notes, OneClass, Rows, Seen
-from ipytimeout.wire.reducers import exception_members, has_usual_access
+from ipytimeout.wire.raised import exception_members
+from ipytimeout.wire.reducers import has_usual_access
 from ipytimeout.wire.states import own_state, state_swap
 
 _HEAP_TYPE = 1 << 9

@@ -16,10 +16,11 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
+from ipytimeout.wire.by_name import import_quietly, quietly
 from ipytimeout.wire.classes import is_made_by_hand
 from ipytimeout.wire.facets import MISSING, Sight, SingleFacet, Swap
 from ipytimeout.wire.libraries import users_modules
-from ipytimeout.wire.reducers import has_only_attributes, import_quietly
+from ipytimeout.wire.reducers import has_only_attributes
 
 #: Where something is, and what: module, class in it or "", attribute or ""; module and name of its class.
 Place: TypeAlias = tuple[str, str, str, str, str]
@@ -202,8 +203,6 @@ class Body(SingleFacet):
 
 def load_again(module: types.ModuleType) -> None:
     """Do what the code has done in the other process: ``importlib.reload``. What it printed was shown there."""
-    from ipytimeout.wire.reducers import quietly
-
     with quietly():
         try:
             importlib.reload(module)

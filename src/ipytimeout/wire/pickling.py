@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ipytimeout.wire import frames
+from ipytimeout.wire.by_name import OfALibrary
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.messages import Buffer
 from ipytimeout.wire.modules import MODULES, Place, adopt, places_in, put
-from ipytimeout.wire.reducers import OfALibrary
 from ipytimeout.wire.streams import (
     FAULTS,
     OUT_OF_BAND,

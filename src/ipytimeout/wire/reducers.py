@@ -10,43 +10,42 @@ globals and shares its closure's cells, a view shows the memory of its base, an 
 from __future__ import annotations
 
 import collections
-import contextlib
 import contextvars
 import copyreg
 import functools
 import gc
-import importlib
 import io
 import re
 import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cloudpickle
 
 from ipytimeout.wire import (
     arrays,
+    by_name,
     caches,
     charts,
     classes,
     contexts,
     ended,
     frames,
+    functions,
     mapped,
     pictures,
     plots,
+    raised,
     small,
     symbols,
     tensors,
-    tracebacks,
     views,
     widgets,
 )
 from ipytimeout.wire.ended import Refused
-from ipytimeout.wire.libraries import is_library
 
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
@@ -77,7 +76,7 @@ def _classify(cls: type) -> Reducer | None:
     if issubclass(cls, type):
         return reduce_class
     if issubclass(cls, BaseException):
-        return reduce_exception
+        return raised.reduce_exception
     for name, reducer in _BY_NAME.items():
         if any(f"{base.__module__}.{base.__qualname__}" == name for base in cls.__mro__):
             return reducer
@@ -175,303 +174,11 @@ OWN_DICT = sys.getrefcount(_Plain().__dict__)
 _OWN_DICT_BY_NAME = _own_dict_by_name()
 
 
-# ---------------------------------------------------------------- functions, cells, code
-
-
-class ModuleGlobals:
-    """Stands for the globals of an importable module in the stream."""
-
-    def __init__(self, name: str, namespace: Mapping[str, Any], by_hand: types.ModuleType | None = None) -> None:
-        self.name = name
-        self.by_hand = by_hand
-        #: What rewrote the module's code has put there, as pytest does for ``assert``: no source can have such names.
-        self.hidden = {
-            key: value
-            for key, value in namespace.items()
-            if isinstance(value, types.ModuleType) and not key.isidentifier()
-        }
-
-    def __reduce__(self) -> Reduced:
-        return (module_globals, (self.name, self.hidden)) if self.by_hand is None else (vars, (self.by_hand,))
-
-
-def module_globals(name: str, hidden: Mapping[str, Any]) -> dict[str, Any]:
-    namespace = vars(importlib.import_module(name))
-    for key, value in hidden.items():
-        namespace.setdefault(key, value)
-    return namespace
-
-
-def reduce_function(func: types.FunctionType, pickler: NamespacePickler) -> Reduced:
-    if classes.by_reference(func):
-        return NotImplemented
-    namespace: Any = func.__globals__
-    module = sys.modules.get(namespace.get("__name__") or "")
-    if namespace is not pickler.namespace and (module is None or vars(module) is not namespace):
-        module = _made_by_hand(namespace)
-    if namespace is pickler.namespace or module is None or vars(module) is not namespace:
-        namespace = _globals_of(func, pickler)
-    elif classes.is_made_by_hand(module):
-        key = f"{module.__name__} {id(module)}"
-        namespace = pickler.module_globals.setdefault(key, ModuleGlobals(module.__name__, {}, module))
-    else:
-        name = module.__name__
-        namespace = pickler.module_globals.setdefault(name, ModuleGlobals(name, vars(module)))
-    state = {
-        "__qualname__": func.__qualname__,
-        "__module__": func.__module__,
-        "__doc__": func.__doc__,
-        "__defaults__": func.__defaults__,
-        "__kwdefaults__": func.__kwdefaults__,
-        "__annotations__": func.__annotations__,
-        "__dict__": func.__dict__,
-        "__type_params__": getattr(func, "__type_params__", ()),
-    }
-    args = (func.__code__, namespace, func.__name__, func.__closure__)
-    return make_function, args, state, None, None, set_function_state
-
-
-def _made_by_hand(namespace: dict[str, Any]) -> types.ModuleType | None:
-    """Return the module that these are the globals of, where only the notebook has it."""
-    if not ("__loader__" in namespace and "__spec__" in namespace and namespace["__spec__"] is None):
-        return None
-    holders = (each for each in gc.get_referrers(namespace) if type(each) is types.ModuleType)
-    return next((each for each in holders if vars(each) is namespace), None)
-
-
-def _globals_of(func: types.FunctionType, pickler: NamespacePickler) -> dict[str, Any]:
-    """Return the globals that belong to no module. Of those of a library, as ``lambdify`` makes them, what is used."""
-    namespace = func.__globals__
-    if namespace is pickler.namespace or len(namespace) < _MANY_GLOBALS:
-        return namespace
-    used = {name for code in _codes(func.__code__) for name in code.co_names} | {"__name__"}
-    return {name: namespace[name] for name in used & namespace.keys()}
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from _codes(const)
-
-
-#: A namespace of so many names was made by a library.
-_MANY_GLOBALS = 300
-
-
-def make_function(
-    code: types.CodeType, namespace: dict[str, Any], name: str, closure: tuple[types.CellType, ...] | None
-) -> types.FunctionType:
-    return types.FunctionType(code, namespace, name, None, closure)
-
-
-def set_function_state(func: types.FunctionType, state: dict[str, Any]) -> None:
-    for name, value in state.items():
-        # Empty ones are what a new function has, and 3.11 has no __type_params__.
-        if name in ("__dict__", "__module__", "__doc__") or value not in (None, {}, ()):
-            setattr(func, name, value)
-
-
-def reduce_cell(cell: types.CellType, pickler: NamespacePickler) -> Reduced:
-    # The contents are a state and not an argument: they may lead back to the cell.
-    try:
-        contents = (cell.cell_contents,)
-    except ValueError:
-        return types.CellType, ()
-    return types.CellType, (), contents, None, None, set_cell
-
-
-def set_cell(cell: types.CellType, contents: tuple[object]) -> None:
-    cell.cell_contents = contents[0]
-
-
 # ---------------------------------------------------------------- classes
 
 
 def reduce_class(cls: type, pickler: NamespacePickler) -> Reduced:
     return classes.reduce_class(cls)
-
-
-# ---------------------------------------------------------------- exceptions
-
-
-#: Members of built-in exceptions that are no arguments; what a raised exception is bound to is none of them.
-_NOT_MEMBERS = frozenset(
-    ("args", "__dict__", "__traceback__", "__context__", "__cause__", "__suppress_context__", "obj")
-)
-
-
-def exception_members(error: BaseException) -> dict[str, object]:
-    """Return what the built-in classes of this exception keep beside ``args``: ``errno``, ``code``, ``name`` …"""
-    members = {}
-    for cls in type(error).__mro__:
-        if cls.__module__ != "builtins":
-            continue
-        for name, member in vars(cls).items():
-            if isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType) and name not in _NOT_MEMBERS:
-                try:
-                    members[name] = member.__get__(error)
-                except AttributeError:
-                    continue
-    return members
-
-
-def reduce_exception(error: BaseException, pickler: NamespacePickler) -> Reduced:
-    chain = (error.__cause__, error.__context__, error.__suppress_context__, error.__traceback__)
-    cls = type(error)
-    if _is_native(cls, "__reduce__") and _is_native(cls, "__reduce_ex__"):
-        # Arguments may lead back to the exception; only a group must have its own from the start.
-        first = error.args if isinstance(error, BaseExceptionGroup) else ()
-        own = (vars(error), exception_members(error), error.args, chain)
-        return make_exception, (cls, first), own, None, None, set_exception_state
-    reduced: Any = error.__reduce_ex__(5)
-    function, args, *rest = reduced
-    return function, args, (rest[0] if rest else None, None, None, chain), None, None, set_exception_state
-
-
-def _is_native(cls: type, name: str) -> bool:
-    return not isinstance(getattr(cls, name), types.FunctionType)
-
-
-def make_exception(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
-    """Make an exception without its own ``__init__``, which often takes other arguments than it passes on."""
-    return cls.__new__(cls, *args)
-
-
-def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[Any, Any, bool, Any]]) -> None:
-    attributes, members, args, (cause, context, suppress, traceback) = state
-    put = functools.partial(BaseException.__setattr__, error)  # past the ``__setattr__`` of a frozen dataclass
-    if args is not None:
-        put("args", args)
-        base = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
-        with contextlib.suppress(TypeError):  # then its members are set below
-            base.__init__(error, *args)  # type: ignore[misc]
-        vars(error).update(attributes)
-    elif attributes is not None:
-        error.__setstate__(attributes)
-    for name, value in (members or {}).items():
-        with contextlib.suppress(AttributeError, TypeError):  # read-only: it was an argument
-            # An OSError whose errno was set to None says so in its text.
-            if getattr(error, name) is not value:
-                setattr(error, name, value)
-    put("__cause__", cause)
-    put("__context__", context)
-    put("__suppress_context__", suppress)
-    put("__traceback__", traceback)
-
-
-def reduce_traceback(traceback: types.TracebackType, pickler: NamespacePickler) -> Reduced:
-    """What it shows: its frames stay where they are."""
-    return tracebacks.traceback_of, (tracebacks.frames_of(traceback), tracebacks.last_lines(traceback))
-
-
-# ---------------------------------------------------------------- modules
-
-
-def reduce_module(module: types.ModuleType, pickler: NamespacePickler) -> Reduced:
-    if sys.modules.get(module.__name__) is module and getattr(module, "__spec__", None) is not None:
-        return import_quietly, (module.__name__,)
-    if not classes.is_made_by_hand(module):
-        return NotImplemented
-    state = {name: value for name, value in vars(module).items() if name != "__builtins__"}
-    return types.ModuleType, (module.__name__,), state, None, None, _set_module
-
-
-def _set_module(module: types.ModuleType, state: dict[str, Any]) -> None:
-    vars(module).update(state)
-
-
-def import_quietly(name: str) -> types.ModuleType:
-    """Import a module that another process has imported, and what it printed was shown."""
-    if name not in sys.modules:
-        with quietly():
-            importlib.import_module(name)
-    return sys.modules[name]
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Drop what this thread prints."""
-    with contextlib.redirect_stdout(Muted(sys.stdout)), contextlib.redirect_stderr(Muted(sys.stderr)):
-        yield
-
-
-class OfALibrary:
-    """Stands in the stream for what ``from library import *`` gave: it cannot be pickled, but it can be imported."""
-
-    def __init__(self, module: str, name: str, value: object) -> None:
-        self._where = module, name
-        #: What is in the table of objects: the other process has its own at this place.
-        self.value = value
-
-    def __reduce__(self) -> Reduced:
-        return import_from, self._where
-
-
-def of_a_library(name: str, value: object) -> OfALibrary | None:
-    """Return a stand-in for a value that a module has under this very name; None where there is no such module.
-
-    Looked for where an instance of a library's class is most likely: by itself it would come back as a copy, and
-    ``from sympy import *`` brings dozens.
-    """
-    cls = type(value)
-    if cls in (dict, list, set):
-        packages = _packages(len(sys.modules), next(reversed(sys.modules)))
-        found = [module for module, own in packages if own.get(name) is value]
-        return OfALibrary(found[0].__name__, name, value) if found and is_library(found[0]) else None
-    # That of a class made by a call, as sympy's functions are, may be None.
-    if cls.__module__ in ("builtins", "__main__", None) or isinstance(
-        value, type | types.FunctionType | types.ModuleType
-    ):
-        return None
-    for module in (cls.__module__.partition(".")[0], cls.__module__):
-        if _has(sys.modules.get(module), name, value):
-            return OfALibrary(module, name, value)
-    return None
-
-
-@functools.lru_cache(maxsize=1)
-def _packages(count: int, newest: str) -> list[tuple[types.ModuleType, dict[str, object]]]:
-    """Return the modules that are in no package: where a library's own dicts are imported from."""
-    modules = [module for name, module in list(sys.modules.items()) if "." not in name and name != "__main__"]
-    return [(module, vars(module)) for module in modules if type(module) is types.ModuleType]
-
-
-def of_any_module(name: str, value: object) -> OfALibrary | None:
-    """The same for what cannot be pickled: now every module is looked into."""
-    for module in list(sys.modules.values()):
-        if _has(module, name, value):
-            return OfALibrary(module.__name__, name, value)
-    return None
-
-
-def _has(module: types.ModuleType | None, name: str, value: object) -> bool:
-    return (
-        module is not None
-        and getattr(module, "__spec__", None) is not None
-        and module.__name__ != "__main__"
-        and vars(module).get(name) is value
-    )
-
-
-def import_from(module: str, name: str) -> object:
-    return getattr(import_quietly(module), name)
-
-
-class Muted:
-    """A stream that drops what this thread writes to it; what others write passes."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._thread = threading.get_ident()
-
-    def write(self, text: str) -> int:
-        if threading.get_ident() == self._thread:
-            return len(text)
-        return int(self._stream.write(text))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 # ---------------------------------------------------------------- small things of the standard library
@@ -565,9 +272,9 @@ _BY_TYPE.update(
     {
         io.StringIO: None,
         io.BytesIO: None,
-        types.FunctionType: reduce_function,
-        types.CellType: reduce_cell,
-        types.ModuleType: reduce_module,
+        types.FunctionType: functions.reduce_function,
+        types.CellType: functions.reduce_cell,
+        types.ModuleType: by_name.reduce_module,
         functools._lru_cache_wrapper: caches.reduce_lru_cache,
         contextvars.ContextVar: contexts.reduce_variable,
         contextvars.Token: refuse("a token of a context"),
@@ -592,7 +299,7 @@ _BY_TYPE.update(
         types.CoroutineType: ended.reduce_coroutine,
         types.AsyncGeneratorType: refuse("an asynchronous generator"),
         types.FrameType: refuse("a frame"),
-        types.TracebackType: reduce_traceback,
+        types.TracebackType: raised.reduce_traceback,
     }
 )
 

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, ended, modules, reducers
+from ipytimeout.wire import arrays, by_name, ended, functions, modules, reducers
 from ipytimeout.wire.facets import fingerprint
 from ipytimeout.wire.messages import Buffer
 
@@ -63,7 +63,7 @@ class NamespacePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.namespace = namespace
         self.arrays = arrays.ArrayAliases()
         #: Stand-ins for the globals of functions that come from a module.
-        self.module_globals: dict[str, reducers.ModuleGlobals] = {}
+        self.module_globals: dict[str, functions.ModuleGlobals] = {}
         self._reducers: dict[type, reducers.Reducer | None] = {}
 
     def reducer_override(self, obj: Any) -> Any:
@@ -201,7 +201,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
     """
     failed: dict[str, BaseException] = {}
     shared: set[int] = set()
-    parts = [(name, value if (own := reducers.of_a_library(name, value)) is None else own) for name, value in parts]
+    parts = [(name, value if (own := by_name.of_a_library(name, value)) is None else own) for name, value in parts]
 
     def attempt(wanted: Sequence[tuple[str, object]]) -> Stream:
         while True:
@@ -216,7 +216,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
             try:
                 return attempt(wanted)
             except _PartFailed as first:
-                stand_in = reducers.of_any_module(first.name, dict(wanted)[first.name])
+                stand_in = by_name.of_any_module(first.name, dict(wanted)[first.name])
                 if stand_in is not None:
                     parts = [(name, stand_in if name == first.name else value) for name, value in parts]
                     continue
@@ -226,7 +226,7 @@ def dump_parts(parts: Sequence[tuple[str, object]], new_pickler: NewPickler) -> 
                     try:
                         attempt([part])
                     except _PartFailed as other:
-                        if reducers.of_any_module(*part) is None:
+                        if by_name.of_any_module(*part) is None:
                             failed[other.name] = other.error
 
 
@@ -267,7 +267,7 @@ class Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module not in sys.modules:
-            reducers.import_quietly(module)
+            by_name.import_quietly(module)
         return super().find_class(module, name)
 
     def persistent_load(self, number: Number) -> Any:

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipytimeout.wire import arrays, frames, kinds, mapped
+from ipytimeout.wire.by_name import of_a_library
 from ipytimeout.wire.libraries import users_modules
 from ipytimeout.wire.modules import MODULES, places_in
 from ipytimeout.wire.pickling import needed_first, objects_of, private_among
-from ipytimeout.wire.reducers import of_a_library
 from ipytimeout.wire.streams import FAULTS, PROTOCOL, SeededPickler, collector_paused, plain_reason, warnings_held
 from ipytimeout.wire.table import ALONE, ObjectTable, seeds_of
 
