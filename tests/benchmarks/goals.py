@@ -381,10 +381,10 @@ def main() -> None:
             mark = "✓" if goal.met else "✗"
             figure = f"{goal.measured:8.2f} {goal.unit:3} (≤ {goal.allowed:g})"
             print(f"{mark} {goal.what:62} {figure:24} n {goal.n:3}; {goal.detail}", flush=True)
+            if options.write:  # as soon as there is something: a later row may fail
+                goals = [{**asdict(goal), "met": goal.met} for goal in done]
+                options.write.write_text(json.dumps({"goals": goals, **settings.drawn}, indent=1))
     print(f"{sum(goal.met for goal in done)} of {len(done)} met; load {os.getloadavg()[0]:.1f} at the end")
-    if options.write:
-        goals = [{**asdict(goal), "met": goal.met} for goal in done]
-        options.write.write_text(json.dumps({"goals": goals, **settings.drawn}, indent=1))
 
 
 if __name__ == "__main__":

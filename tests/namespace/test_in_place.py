@@ -84,6 +84,8 @@ RESTORED = [
     Change("an ndarray", "import numpy as np\nx = np.zeros(3)", "x[1] = 5", "x.tolist() == [0, 5, 0]"),
     Change("a large ndarray", "import numpy as np\nx = np.zeros((300, 300))", "x[1, 2] = 5", "x[1, 2] == 5 and x.sum() == 5"),
     Change("an ndarray in Fortran order", "import numpy as np\nx = np.zeros((300, 301), order='F')", "x[1, 2] = 5", "x[1, 2] == 5 and x.sum() == 5 and x.flags.f_contiguous"),
+    Change("a long ndarray of texts", "import numpy as np\nx = np.array([f't{i}' for i in range(30_000)], dtype=object).reshape((3, -1), order='F')", "x[1, 0] = 'new'; x[2, 9_999] = [1]", "x[1, 0] == 'new' and x[2, 9_999] == [1] and x[0, 0] == 't0' and x[0, 1] == 't3' and x.flags.f_contiguous"),
+    Change("a frame of texts", "import pandas as pd\nx = pd.DataFrame({'a': pd.Series([f't{i}' for i in range(20_000)], dtype=object)})", "x.loc[7, 'a'] = None", "x.a[7] is None and x.a[19_999] == 't19999' and x.a.dtype == object"),
     Change("an ndarray of objects", "import numpy as np\nx = np.array([[1], None], dtype=object)", "x[0].append(2); x[1] = 'a'", "x.tolist() == [[1, 2], 'a']"),
     Change("an ndarray of dates", "import numpy as np\nx = np.zeros(20_000, 'M8[s]')", "x[1] = np.datetime64('2020-01-01')", "str(x[1]).startswith('2020')"),
     Change("a structured array", "import numpy as np\nx = np.zeros(2, [('a', 'i4'), ('b', 'O')])", "x['a'][1] = 3; x['b'][0] = 'z'", "x.tolist() == [(0, 'z'), (3, 0)]"),

@@ -7,7 +7,7 @@ import random
 import sys
 import types
 from importlib.machinery import ModuleSpec
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -198,3 +198,19 @@ def test_an_instance_of_a_class_without_a_module_travels(names: dict[str, Any]) 
 def test_an_exception_says_there_what_it_says_here(error: Exception, names: dict[str, Any]) -> None:
     there: dict[str, Any] = load_namespace(dump_namespace(names, [], {"error": error}).buffers, {}).extra
     assert (str(there["error"]), repr(there["error"])) == (str(error), repr(error))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_long_array_of_texts_travels_in_one_piece(order: Literal["C", "F"]) -> None:
+    """Its items are values: a million of them would be a million entries of the object table."""
+    numpy = pytest.importorskip("numpy")
+    texts = numpy.array([*(f"text {i}" for i in range(19_997)), None, 1.5, True], dtype=object)
+    texts = texts.reshape((4, 5_000), order=order).copy(order=order)
+    texts.flags.writeable = False
+    namespace: dict[str, object] = {"texts": texts, "part": texts[1:]}
+    dump = dump_namespace(namespace, list(namespace))
+    assert len(dump.table.objects) < 100
+    loaded: Any = load_namespace([bytearray(memoryview(each)) for each in dump.buffers], {})
+    copy = loaded.values["texts"]
+    assert copy.tolist() == texts.tolist() and copy.flags[order] and not copy.flags.writeable and copy.base is None
+    assert loaded.values["part"].base is copy

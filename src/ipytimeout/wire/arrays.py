@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _BASE_ALLOWANCE = 64 * 1024
 #: From here on memory goes out-of-band, and the copy is an array upon the received buffer.
 LARGE = 64 * 1024
+#: So many items are many; and what has no identity that a notebook would look for.
+_MANY = 10_000
+_VALUES = frozenset((str, bytes, int, float, bool, type(None)))
 
 
 class SharedBase(BaseException):
@@ -76,6 +79,13 @@ def _reduce_memory(array: Any, cls: type, aliases: ArrayAliases) -> Any:
     if not (array.dtype.isnative or array.dtype.hasobject):
         whole = array if array.flags.forc else plain_of(array).copy()
         return make_owned, (*memory_of(whole), array.flags.writeable, cls)
+    if array.dtype.char == "O" and array.size >= _MANY and array.flags.forc:
+        items = plain_of(array).ravel(order="K").tolist()
+        if set(map(type, items)) <= _VALUES:
+            # In one piece: as objects of the stream, a million texts would be a million entries of the object table.
+            order = "C" if array.flags.c_contiguous else "F"
+            packed = pickle.PickleBuffer(pickle.dumps(items, 5))
+            return make_items, (packed, array.shape, order, array.flags.writeable, cls)
     if array.dtype.hasobject or array.nbytes < LARGE or not array.flags.forc:
         reduced = ndarray.__reduce__(array)  # this way the copy owns its memory, and can be resized
         return reduced if array.flags.writeable else (make_read_only, reduced)
@@ -185,6 +195,17 @@ def make_owned(
     array = array if cls is plain else array.view(cls)
     array.flags.writeable = writeable
     return array
+
+
+def make_items(packed: Any, shape: tuple[int, ...], order: str, writeable: bool, cls: type) -> Any:
+    numpy = sys.modules["numpy"]
+    items = pickle.loads(packed)
+    array = numpy.empty(len(items), object)
+    array[:] = items
+    if len(shape) != 1:
+        array = array.reshape(shape, order=order).copy(order="K")  # its own memory, and no view
+    array.flags.writeable = writeable
+    return array if cls is numpy.ndarray else array.view(cls)
 
 
 def make_read_only(function: Callable[..., Any], args: tuple[Any, ...], state: Any) -> Any:
