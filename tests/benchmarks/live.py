@@ -70,7 +70,8 @@ class Live:
 def live(setup: str = "", *, load: bool = True) -> Iterator[Live]:
     """Start a kernel, and end it."""
     with tempfile.TemporaryDirectory() as directory:
-        kernel = Kernel(environment(), Path(directory))
+        # As on a user's machine, where what is imported was compiled once.
+        kernel = Kernel(environment(), Path(directory), {"PYTHONDONTWRITEBYTECODE": ""})
         try:
             here = Live(kernel)
             here.run(_SETUP + setup)

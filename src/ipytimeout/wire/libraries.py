@@ -28,7 +28,15 @@ def is_library(module: ModuleType) -> bool:
 
 @functools.cache
 def is_in_library(file: str) -> bool:
-    return os.path.realpath(file).startswith(library_folders())
+    folder, name = os.path.split(file)
+    real = os.path.realpath(file) if os.path.islink(file) else os.path.join(_real_folder(folder), name)
+    return real.startswith(library_folders())
+
+
+@functools.cache
+def _real_folder(folder: str) -> str:
+    """Resolve a folder once: to resolve each of a thousand files anew takes tens of milliseconds."""
+    return os.path.realpath(folder)
 
 
 @functools.cache
