@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from ipytimeout import magics
+from ipytimeout.host.relay import show_once
 from ipytimeout.options import RunOptions
 
 
@@ -36,7 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     fake = FakeRun()
     module = types.ModuleType("ipytimeout.host.run")
     module.run_cell = fake  # type: ignore[attr-defined]
-    module.get_ready = lambda shell: None  # type: ignore[attr-defined]
+    module.get_ready = lambda shell, **how: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ipytimeout.host.run", module)
     return fake
 
@@ -263,6 +266,7 @@ def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: Any, run:
     magics.load(fresh)
     assert len(fresh.input_transformers_cleanup) == len(transformers) + 1
     fresh.run_cell("x = %timeout 5 f()").raise_error()
+    show_once(fresh)  # as a run does
     magics.unload(fresh)
     magics.unload(fresh)
     assert fresh.find_magic("timeout") is None
@@ -279,6 +283,21 @@ def test_load_ext_and_reload_ext_work(run: FakeRun) -> None:
         with capture_output():
             fresh.run_cell(cell).raise_error()
     assert len(run.calls) == 1
+
+
+def test_what_a_run_needs_is_imported_beside_what_the_user_does(tmp_path: Path) -> None:
+    """So ``%load_ext`` waits for none of it, and neither does the cell that loads it."""
+    file = tmp_path / "load.py"
+    file.write_text(
+        "import sys, threading\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "def start(self): self.is_alive = lambda: True\n"
+        "threading.Thread.start = start\n"
+        "InteractiveShell.instance().run_cell('%load_ext ipytimeout').raise_error()\n"
+        "print([name for name in sys.modules if name.startswith(('ipytimeout.host.run', 'ipytimeout.wire.messages'))])\n"
+    )
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 def test_unloading_leaves_a_timeout_magic_of_somebody_else() -> None:

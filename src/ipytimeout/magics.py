@@ -6,9 +6,11 @@ mistake in it is a ``UsageError`` of one line, before anything has run.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import itertools
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -274,16 +276,30 @@ def _is_silenced(statement: str, frame: FrameType | None) -> bool:
 
 
 class _Follower:
-    """Lets the next run's child be made ready in the background when a cell has imported something."""
+    """Lets the next run's child be made ready in the background: at once, and when a cell has imported something."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self._modules = len(sys.modules)
+        #: How many modules there were when a child was made ready last.
+        self._modules = 0
+        self._beginning = threading.Thread(target=self._begin, name="ipytimeout: begin")
+        self._beginning.start()
+
+    def _begin(self) -> None:
+        """Import what a run needs, beside what the user does, and have a template started."""
+        with contextlib.suppress(Exception):  # the first run says what is wrong
+            from ipytimeout.host.run import get_ready
+
+            get_ready(self._shell, rehearse=False)
 
     def after_cell(self, result: object) -> None:
         """Called by IPython after each cell, timed or not."""
+        if self._beginning.is_alive():
+            return  # of what the cell has done, the first run reads
         from ipytimeout.host import process_state
 
+        if not self._modules:
+            process_state.cells_are_told(True)
         code = getattr(getattr(result, "info", None), "raw_cell", None)
         if isinstance(code, str):
             process_state.learn(code, self._shell.transform_cell, self._shell.user_ns)
@@ -292,8 +308,15 @@ class _Follower:
         if len(sys.modules) != self._modules:
             from ipytimeout.host.run import get_ready
 
-            self._modules = len(sys.modules)
             get_ready(self._shell)
+            self._modules = len(sys.modules)
+
+    def stop(self) -> None:
+        """Have nobody rely on it any more."""
+        from ipytimeout.host import process_state
+
+        self._beginning.join()
+        process_state.cells_are_told(False)
 
 
 def _keep_empty_body(lines: list[str]) -> list[str]:
@@ -318,18 +341,9 @@ def load(shell: InteractiveShell) -> None:
     if why := unsupported():
         raise UsageError(why)
     unload(shell)
-    from ipytimeout.host import process_state
-    from ipytimeout.host.relay import show_once
-    from ipytimeout.host.run import get_ready
-
-    show_once(shell)
-    process_state.learn_earlier_cells(shell)
-    follower = _Follower(shell)
-    shell.events.register("post_run_cell", follower.after_cell)
-    process_state.cells_are_told(True)
-    get_ready(shell)
     shell.register_magics(TimeoutMagics)
     shell.input_transformers_cleanup.append(_keep_empty_body)
+    shell.events.register("post_run_cell", _Follower(shell).after_cell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -346,9 +360,11 @@ def unload(shell: InteractiveShell) -> None:
     if getattr(shell.showtraceback, "shows_once", False):
         for name in ("showtraceback", "debugger"):
             vars(shell).pop(name, None)
-    if "ipytimeout.host.process_state" in sys.modules:
-        sys.modules["ipytimeout.host.process_state"].cells_are_told(False)
     callbacks = shell.events.callbacks["post_run_cell"]
-    callbacks[:] = [c for c in callbacks if type(getattr(c, "__self__", None)).__name__ != _Follower.__name__]
+    for callback in list(callbacks):
+        follower: Any = getattr(callback, "__self__", None)
+        if type(follower).__name__ == _Follower.__name__:
+            callbacks.remove(callback)
+            follower.stop()
     transformers = shell.input_transformers_cleanup
     transformers[:] = [t for t in transformers if getattr(t, "__qualname__", "") != _keep_empty_body.__qualname__]

@@ -45,11 +45,15 @@ class Live:
             raise RuntimeError(f"{code!r}:\n{result.text}")
         return result.seconds * 1000
 
-    def ends(self, code: str) -> float:
-        """Run a cell that ends with an error; return how long it took, in milliseconds."""
-        result = self.kernel.run(code, _LONG)
+    def late(self, magic: str, timeout: float, code: str) -> float:
+        """Run a cell that does not end; return how long after its deadline the kernel is idle, in milliseconds.
+
+        ``timeout``: what the magic says, in seconds, from the first line of the code on.
+        """
+        cell = f"{magic}\nimport time; print('began', time.monotonic(), flush=True)\n{code}"
+        result = self.kernel.run(cell, _LONG)
         assert result.status == "error", result
-        return result.seconds * 1000
+        return (result.ended - float(result.stdout.split()[1]) - timeout) * 1000
 
     def value(self, expression: str) -> Any:
         """Return the value of an expression, natively."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +155,22 @@ def test_a_function_sees_what_is_set_and_sets_nothing(own_kernel: Kernel) -> Non
     code = "def f():\n    decimal.getcontext().prec -= 1\n    return decimal.getcontext().prec"
     seen = own_kernel.run(f"{code}\nprint(ipytimeout.run_with_timeout(20, f), decimal.getcontext().prec)")
     assert seen.stdout == "4 5\n", seen.text
+
+
+@pytest.mark.parametrize("cell", ["%%timeout 20\nprint(f())", "print(ipytimeout.timeout(20).run(f))"])
+def test_a_run_right_after_load_ext_knows_what_earlier_cells_have_set(python: str, tmp_path: Path, cell: str) -> None:
+    """Also after the extension was loaded again, and of cells that ran meanwhile."""
+    with contextlib.closing(Kernel(python, tmp_path)) as kernel:
+        kernel.run(
+            "import colorsys, ipytimeout\ncolorsys.first = 1\ndef f(): return [n for n in vars(colorsys) if n in ('first', 'zweiter')]"
+        )
+        kernel.run("%load_ext ipytimeout")
+        assert "first" in kernel.run(cell).stdout
+        kernel.run("%unload_ext ipytimeout")
+        kernel.run("colorsys.zweiter = 2")
+        kernel.run("%load_ext ipytimeout")
+        seen = kernel.run(cell)
+        assert "zweiter" in seen.stdout, seen.text
 
 
 def test_what_a_timed_cell_imports_is_imported_in_the_kernel(own_kernel: Kernel) -> None:

@@ -11,6 +11,7 @@ from ipytimeout.warden.lifecycle import (
     ANSWER_TIME,
     HARD_TIME,
     PATIENCE,
+    PIECE_TIME,
     REPEAT,
     STACK_TIME,
     Action,
@@ -21,6 +22,7 @@ from ipytimeout.warden.lifecycle import (
     HostGone,
     Phase,
     Run,
+    StackWritten,
     Tick,
     TooMuchMemory,
     TreeGone,
@@ -77,10 +79,25 @@ def test_where_killed_code_was_is_known_before_the_kill(grace: float, end: tuple
     assert asked < hard < killed and hard <= asked + PATIENCE
 
 
-def test_no_grace_kills_as_soon_as_the_stack_is_written() -> None:
+def test_no_grace_kills_although_no_stack_is_written() -> None:
     _, log = play(20.0, arm=Arm(5.0, 0.0, 10.0, False))
     assert [t for t, a in log if a is Action.KILL_TREE] == [5.0 + STACK_TIME]
     assert Action.RAISE not in actions(log)
+
+
+@pytest.mark.parametrize("grace", [0.0, 1.0])
+@pytest.mark.parametrize("end", [Cancel(), TooMuchMemory(Cause.OVER_MEMORY)])
+def test_where_there_is_no_grace_period_the_kill_follows_the_stacks_last_piece(end: Event, grace: float) -> None:
+    _, log = play(1.0, end, 0.001, StackWritten(), 0.002, StackWritten(), 4.0, arm=Arm(5.0, grace, 10.0, False))
+    (killed,) = [t for t, a in log if a is Action.KILL_TREE]
+    waits = isinstance(end, Cancel) and grace > 0
+    assert killed == pytest.approx(1.0 + grace if waits else 1.001 + PIECE_TIME)
+
+
+def test_the_user_is_told_where_the_code_is_as_soon_as_that_is_written() -> None:
+    _, log = play(1.0, Where(), 0.001, StackWritten(), 0.2)
+    (told,) = [t for t, a in log if a is Action.TELL_STACK]
+    assert told == pytest.approx(1.001 + PIECE_TIME)
 
 
 def test_code_that_swallows_the_deadline_and_ends_within_the_grace_period_is_timed_out() -> None:
@@ -279,6 +296,7 @@ EVENTS: list[Event | float] = [
     Progress(),
     Finish(),
     HostGone(),
+    StackWritten(),
     CodeStarted(),
     CodeEnded(),
     ChildExited(0),

@@ -27,7 +27,7 @@ from ipytimeout.host.cell_relay import CellRelay
 from ipytimeout.host.conclude import Ended
 from ipytimeout.host.relay import ShellRelay
 from ipytimeout.host.run import log_end, tell_left_behind
-from ipytimeout.host.settle import cell_numbers, current_shell
+from ipytimeout.host.shell import cell_numbers, current_shell
 from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.job_panel import has_panel, show_panel
 from ipytimeout.host.view.live import SilentView

@@ -21,7 +21,7 @@ from ipytimeout.host import process_state
 from ipytimeout.host.commit import interrupts_held
 from ipytimeout.host.job import Handle, Job
 from ipytimeout.host.launch.launcher import get_launcher
-from ipytimeout.host.settle import cell_numbers, current_shell
+from ipytimeout.host.shell import cell_numbers, current_shell
 from ipytimeout.host.view.live import SilentView, listening, view_of_call
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.options import RunOptions

@@ -8,17 +8,15 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ipytimeout.host.shell import current_shell, inputs_so_far
 from ipytimeout.wire.adapters import LAST, Adapters, Delta, Items, found_elsewhere, load
 from ipytimeout.wire.adapters.interpreter import SHOWN
 from ipytimeout.wire.adapters.packing import PLAIN, Packed
 from ipytimeout.wire.messages import Rehearse
 from ipytimeout.wire.pickling import dump_namespace
 from ipytimeout.wire.state import read_state
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
 
 _packed = Packed()
 _rehearsal: Rehearse | None = None
@@ -32,7 +30,12 @@ def elsewhere() -> list[str]:
 
 @functools.cache
 def _adapters() -> Adapters:
-    return load(elsewhere())
+    """Return the adapters, which know at first what earlier cells have set on modules."""
+    adapters = load(elsewhere())
+    if (shell := current_shell()) is not None:
+        for code in inputs_so_far(shell):
+            adapters.learn(code, shell.transform_cell, shell.user_ns)
+    return adapters
 
 
 def learn(code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
@@ -40,16 +43,11 @@ def learn(code: str, transform: Callable[[str], str], namespace: Mapping[str, An
     _adapters().learn(code, transform, namespace)
 
 
-def learn_earlier_cells(shell: InteractiveShell) -> None:
-    """Do so for the cells that ran before this extension was loaded."""
-    history: Any = shell.history_manager
-    for code in getattr(history, "input_hist_raw", ()):
-        learn(code, shell.transform_cell, shell.user_ns)
-
-
 def cells_are_told(told: bool) -> None:
-    """Whether ``code_ran`` is called after each cell."""
+    """Whether ``learn`` and ``code_ran`` are called after each cell."""
     SHOWN.is_said, SHOWN.may_be_new = told, True
+    if not told:
+        _adapters.cache_clear()
 
 
 def code_ran() -> None:

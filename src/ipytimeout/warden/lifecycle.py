@@ -25,12 +25,14 @@ from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish,
 
 #: The interrupt is raised again so often, for code that swallowed the first.
 REPEAT = 0.25
-#: What a child that is killed without grace gets to write down where it is.
+#: What a child that is killed without grace gets at most to write down where it is.
 STACK_TIME = 0.05
 #: The interpreter is waited for so long at most, and no longer than until so long before the kill.
-PATIENCE, HARD_TIME = 0.1, 0.02
-#: What a child that runs on gets to write down where it is, when the user asks; then the same again, the hard way.
+PATIENCE, HARD_TIME = 0.1, 0.03
+#: The same of a child that runs on, when the user asks; then again so long, the hard way.
 ANSWER_TIME = 0.05
+#: What is written down comes in pieces: when none has come for so long, it is complete.
+PIECE_TIME = 0.004
 
 
 class Phase(enum.Enum):
@@ -79,6 +81,11 @@ class TooMuchMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class StackWritten:
+    """The child has written down where it is, or a piece of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostGone:
     pass
 
@@ -106,6 +113,7 @@ Event: TypeAlias = (
     | CodeEnded
     | ChildExited
     | TooMuchMemory
+    | StackWritten
     | HostGone
     | TreeGone
     | Tick
@@ -203,6 +211,8 @@ def step(run: Run, event: Event, now: float) -> Step:
             return _cancel(run, now)
         case TooMuchMemory(cause):
             return _too_much_memory(run, cause, now)
+        case StackWritten():
+            return _stack_written(run, now), ()
         case Tick():
             return _tick(run, now)
         case _:
@@ -340,6 +350,16 @@ def _too_much_memory(run: Run, cause: Cause, now: float) -> Step:
             return run, ()
         case _:
             assert_never(run.phase)
+
+
+def _stack_written(run: Run, now: float) -> Run:
+    """Wait no longer than for the rest of it, where nothing else is waited for."""
+    complete = now + PIECE_TIME
+    if run.phase is Phase.RUNNING:
+        return replace(run, answer_at=min(run.answer_at, complete)) if run.answer_at != inf else run
+    if run.phase is Phase.ENDING and run.raise_at == inf:  # there is no grace period
+        return replace(run, kill_at=min(run.kill_at, complete))
+    return run
 
 
 def _tick(run: Run, now: float) -> Step:

@@ -31,6 +31,7 @@ from ipytimeout.warden.lifecycle import (
     Event,
     HostGone,
     Phase,
+    StackWritten,
     Tick,
     TooMuchMemory,
     TreeGone,
@@ -234,14 +235,19 @@ class Warden:
                 case 0x45:  # "E"
                     self._step(child, CodeEnded())
 
-    def _stack_said(self, child: Child) -> None:
+    def _stack_said(self, child: Child) -> bool:
         try:
             data = os.read(child.stack, 1 << 16)
         except BlockingIOError:
-            return
+            return False
         if not data:
             self.selector.unregister(child.stack)
         child.stack_text = (child.stack_text + data)[-MAX_STACK:]
+        return bool(data)
+
+    def _stack_arrived(self, child: Child) -> None:
+        if self._stack_said(child):
+            self._step(child, StackWritten())
 
     def _reap(self) -> bool:
         """Take note of every child that exited, also of orphans that came to us; tell whether there are others."""
@@ -408,7 +414,7 @@ class Warden:
         self.children.append(child)
         self.selector.register(child.control, selectors.EVENT_READ, lambda: self._control_said(child))
         self.selector.register(child.status, selectors.EVENT_READ, lambda: self._status_said(child))
-        self.selector.register(child.stack, selectors.EVENT_READ, lambda: self._stack_said(child))
+        self.selector.register(child.stack, selectors.EVENT_READ, lambda: self._stack_arrived(child))
         self._tell(child, Started(child.pid, child.mark))
 
     def _forget(self, child: Child) -> None:

@@ -52,10 +52,10 @@ class CannotFork(Exception):
 class ForkLauncher:
     """Nothing is made ready ahead of time: the copy is made when it is needed."""
 
-    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """There is nothing to prepare."""
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """Nor is there during a run."""
 
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:

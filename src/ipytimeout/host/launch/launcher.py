@@ -21,10 +21,10 @@ from ipytimeout.wire.survey import Inherited
 class Launcher(Protocol):
     """One way to have a child. Its methods may be called from any thread."""
 
-    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """Get ready for the next run, without waiting. Called at ``%load_ext``, after each cell and each run."""
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
 
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
@@ -51,10 +51,10 @@ class AutoLauncher:
         self._spawn = spawn
         self._use_spawn = False
 
-    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare(settle, rehearsal)
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle, rehearsal)
 
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:

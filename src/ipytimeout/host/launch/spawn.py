@@ -45,16 +45,17 @@ class SpawnLauncher:
         self._lock = threading.Lock()
         self._spare: tuple[Child, Warden, Settle] | None = None
 
-    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """Have a spare for the next run, unless there is one."""
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if self._spare is None:
                 warden = get_warden()
                 child = start_interpreter(warden, settle)
-                child.send(rehearsal())
+                if (now := rehearsal()) is not None:
+                    child.send(now)
                 self._spare = child, warden, settle
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """A fresh interpreter takes as long as its imports: begin now."""
         self.prepare(settle, rehearsal)
 

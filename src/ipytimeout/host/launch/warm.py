@@ -35,6 +35,8 @@ _LATER = 0.03
 _BURST = 0.1
 #: Then so many spares are kept: to fork one and to have it rehearse takes longer than a run of nothing.
 _IN_A_BURST = 3
+#: And when there was no run for so many seconds, only one again.
+_REST = 1.0
 #: And so long the runs after it, while the template is still at it.
 _AGAIN = 0.2
 
@@ -88,27 +90,29 @@ class WarmLauncher:
         self._of_many: Rehearse | None = None
         #: When the last run took its child, and the one before it.
         self._taken = self._before = -inf
+        #: What lets go of the spares that are too many.
+        self._timer: threading.Timer | None = None
 
-    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """Have the template follow the notebook, and a spare forked that rehearses. Does not wait for any of it."""
         self._prepare(settle, rehearsal, 0.0)
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse]) -> None:
+    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """The same, but a little later: a fork takes milliseconds, which the run that has just begun would miss.
 
         Unless one run follows another.
         """
         self._prepare(settle, rehearsal, 0.0 if self._count > 1 else _LATER)
 
-    def _prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse], after: float) -> None:
+    def _prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None], after: float) -> None:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
                     self._ready(settle, after)
-                    if self._of_many is None:
-                        now = rehearsal()
+                    if self._of_many is None and (now := rehearsal()) is not None:
                         for spare in self._spares:
                             spare.rehearse(now)
+                    self._let_go_later()
 
     @contextmanager
     def ahead(self, count: int, rehearsal: Rehearse) -> Iterator[None]:
@@ -124,8 +128,7 @@ class WarmLauncher:
         finally:
             with self._lock:
                 self._wanted[count] -= 1
-                while len(self._spares) > self._count:
-                    self._spares.pop().child.close()
+                self._let_go_of_surplus()
                 if not +self._wanted:
                     self._of_many = None
                     for spare in self._spares:
@@ -197,6 +200,24 @@ class WarmLauncher:
         if self.template is not None:
             self.template.close()
             self.template = None
+
+    def _let_go_of_surplus(self) -> None:
+        while len(self._spares) > self._count:
+            self._spares.pop().child.close()
+
+    def _let_go_later(self) -> None:
+        """Let go of what a burst leaves when it is over."""
+        if len(self._spares) > 1 and self._timer is None:
+            self._timer = threading.Timer(_REST, self._after_a_burst)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _after_a_burst(self) -> None:
+        with self._lock:
+            self._timer = None
+            if time.monotonic() - self._taken >= _REST:
+                self._let_go_of_surplus()
+            self._let_go_later()
 
     def _drop_spares(self) -> None:
         while self._spares:

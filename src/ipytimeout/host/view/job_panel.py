@@ -11,7 +11,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ipytimeout.host.settle import cell_numbers
+from ipytimeout.host.shell import cell_numbers
 from ipytimeout.host.view import live
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.host.view.summary import as_bundle
