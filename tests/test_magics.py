@@ -39,8 +39,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     fake = FakeRun()
     module = types.ModuleType("ipytimeout.host.run")
     module.run_cell = fake  # type: ignore[attr-defined]
-    module.get_ready = lambda shell, **how: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ipytimeout.host.run", module)
+    for name in ("host.settle.get_ready", "host.launch.warden.get_warden"):
+        monkeypatch.setattr(f"ipytimeout.{name}", lambda *args, **how: None)
     return fake
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import importlib
 import itertools
 import sys
 import threading
@@ -288,9 +289,13 @@ class _Follower:
     def _begin(self) -> None:
         """Import what a run needs, beside what the user does, and have a template started."""
         with contextlib.suppress(Exception):  # the first run says what is wrong
-            from ipytimeout.host.run import get_ready
+            from ipytimeout.host.launch.warden import get_warden
+
+            get_warden()  # starts while there is more to import here
+            from ipytimeout.host.settle import get_ready
 
             get_ready(self._shell, rehearse=False)
+            importlib.import_module("ipytimeout.host.run")
 
     def after_cell(self, result: object) -> None:
         """Called by IPython after each cell, timed or not."""
@@ -306,7 +311,7 @@ class _Follower:
         if not (isinstance(code, str) and code.startswith("%%timeout")):
             process_state.code_ran()
         if len(sys.modules) != self._modules:
-            from ipytimeout.host.run import get_ready
+            from ipytimeout.host.settle import get_ready
 
             get_ready(self._shell)
             self._modules = len(sys.modules)

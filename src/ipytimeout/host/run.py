@@ -13,31 +13,17 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.host import process_state
-from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.prepared import AtDeadline, PreparedCall, PreparedCell, value_in
-from ipytimeout.host.settle import changed_on_disk, settle_like_here
+from ipytimeout.host.settle import changed_on_disk
 from ipytimeout.host.shell import cell_numbers
 from ipytimeout.host.view.live import view_of_call, view_of_cell
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, outdated_line, summary_line
-from ipytimeout.options import RunOptions, StartMethod
+from ipytimeout.options import RunOptions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _log = logging.getLogger("ipytimeout")
-
-
-def get_ready(shell: InteractiveShell, *, rehearse: bool = True) -> None:
-    """Have a child ready for the next run, in the background: after ``%load_ext``, and after each cell.
-
-    ``rehearse``: whether this is the main thread, between two cells, so that it can be told what is set here.
-    """
-    get_launcher(StartMethod.AUTO).prepare(settle_like_here(shell), process_state.rehearsal if rehearse else _nothing)
-
-
-def _nothing() -> None:
-    """There is nothing to rehearse."""
 
 
 def run_cell(shell: InteractiveShell, code: str, options: RunOptions, *, statement: bool = False) -> Any:

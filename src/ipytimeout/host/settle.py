@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host import process_state
+from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.shell import cell_filename
+from ipytimeout.options import StartMethod
 from ipytimeout.wire.by_name import import_quietly
 from ipytimeout.wire.libraries import is_in_library, is_library, users_modules
 from ipytimeout.wire.messages import Settle
@@ -120,3 +122,15 @@ def changed_on_disk(names: Collection[str]) -> list[str]:
 
 #: By module, its specification, which is a new one when it is loaded again, and when its text was written then.
 _imported: dict[str, tuple[object, int]] = {}
+
+
+def get_ready(shell: InteractiveShell, *, rehearse: bool = True) -> None:
+    """Have a child ready for the next run, in the background: after ``%load_ext``, and after each cell.
+
+    ``rehearse``: whether this is the main thread, between two cells, so that it can be told what is set here.
+    """
+    get_launcher(StartMethod.AUTO).prepare(settle_like_here(shell), process_state.rehearsal if rehearse else _nothing)
+
+
+def _nothing() -> None:
+    """There is nothing to rehearse."""
