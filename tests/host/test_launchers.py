@@ -211,7 +211,7 @@ def test_a_fork_that_is_to_come_later_comes_when_a_run_waits_for_it(
     warm: WarmLauncher, settle: Settle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ipytimeout.host.launch.warm._LATER", 3600.0)
-    warm.prepare_during_run(settle, rehearsal)
+    warm.prepare(settle, rehearsal)
     assert said(call(warm.take(settle), show_process))
 
 
@@ -367,13 +367,13 @@ def test_runs_that_follow_each_other_at_once_have_several_spares(settle: Settle)
         alone = launcher.spares
         for _ in range(3):
             assert "None" in said(call(launcher.take(settle), lambda: print(None)))
-            launcher.prepare_during_run(settle, rehearsal)
+            launcher.prepare(settle, rehearsal)
         launcher._before = time.monotonic()  # on a machine that is busy, these did not
-        launcher.prepare_during_run(settle, rehearsal)
+        launcher.prepare(settle, rehearsal)
         assert (alone, launcher.spares) == (1, 3)
         time.sleep(0.2)
         launcher.take(settle).close()
-        launcher.prepare_during_run(settle, rehearsal)
+        launcher.prepare(settle, rehearsal)
         assert launcher.spares == 2  # the next runs use them up
         until = time.monotonic() + 20
         while launcher.spares > 1 and time.monotonic() < until:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pickle
 import sys
 from collections.abc import Iterator, Mapping
@@ -93,12 +94,12 @@ def _run_once(
         raise RunError(f"--start fork does not work here: {error}; use --start spawn") from None
     except TemplateUnusable as error:
         raise RunError(f"--start warm does not work here: {error.args[0]}; use --start spawn") from None
+    prepare_the_next = functools.partial(launcher.prepare, settle, process_state.rehearsal_as_sent)
     run = Supervision(
         child,
         relay,
         view,
         options.timeout,
-        lambda: launcher.prepare_during_run(settle, process_state.rehearsal_as_sent),
         partial=options.partial,
         comms=work.comms,
     )
@@ -112,6 +113,7 @@ def _run_once(
         stall = endings.stall_limit(options.timeout)
         child.tell_warden(Arm(options.timeout, options.kill_after, stall, options.partial, memory, view.shows_memory))
         child.send(message)
+        prepare_the_next()  # while the child loads what it was sent
         if dump.buffers and len(dump.buffers[0]) > _LARGE:
             run.until(lambda: run.verdict is not None or not child.sending)
             dump.table.make_ahead()
@@ -123,9 +125,7 @@ def _run_once(
         # With --discard nothing that the child made is unpickled, whatever it sends.
         commit, unbuilt = (None, {}) if options.discard else _bring_back(run, dump, work.namespace)
         child.tell_warden(Finish())
-        launcher.prepare(
-            settle, process_state.rehearsal_as_sent
-        )  # while the warden is at it; interrupts go there, and do not break this off
+        prepare_the_next()  # while the warden is at it; interrupts go there, and do not break this off
         run.finish()
     is_cell = isinstance(message, Execute)
     if not run.brings_back:

@@ -275,5 +275,6 @@ def _subshell(kernel: Any) -> str | None:
     return subshell
 
 
+@functools.cache
 def _zmq_flags(flags: int) -> int:
     return (zmq.POLLIN if flags & select.POLLIN else 0) | (zmq.POLLOUT if flags & select.POLLOUT else 0)

@@ -150,7 +150,6 @@ class Supervision:
         relay: Outlet,
         view: View,
         timeout: float,
-        on_running: Callable[[], None],
         *,
         partial: bool = False,
         comms: Comms | None = None,
@@ -161,7 +160,6 @@ class Supervision:
             comms.wait_with(child)
         self._relay = relay
         self._view = view
-        self._on_running = on_running
         self.state = RunState(timeout)
         #: How long the code may run: more than at first when the user has extended it.
         self.timeout = timeout
@@ -278,7 +276,6 @@ class Supervision:
             case Running():
                 self.running = True
                 self.state.runs()
-                self._on_running()
             case Changes():
                 self.changes = message
             case EndBegun(cause):

@@ -55,9 +55,6 @@ class ForkLauncher:
     def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """There is nothing to prepare."""
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        """Nor is there during a run."""
-
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
         return nullcontext()
 

@@ -22,10 +22,7 @@ class Launcher(Protocol):
     """One way to have a child. Its methods may be called from any thread."""
 
     def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        """Get ready for the next run, without waiting. Called at ``%load_ext``, after each cell and each run."""
-
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        """The same, where getting ready takes so long that it must not wait for the end. Called in each run."""
+        """Get ready for the next run, without waiting. Called at ``%load_ext``, after cells, in and after runs."""
 
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
         """While many runs follow each other, so many of them at once, be ready for more than one. Called by ``map``.
@@ -53,9 +50,6 @@ class AutoLauncher:
 
     def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         (self._spawn if self._use_spawn else self._warm).prepare(settle, rehearsal)
-
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        (self._spawn if self._use_spawn else self._warm).prepare_during_run(settle, rehearsal)
 
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
         return (self._spawn if self._use_spawn else self._warm).ahead(count, rehearsal)

@@ -55,10 +55,6 @@ class SpawnLauncher:
                     child.send(now)
                 self._spare = child, warden, settle
 
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        """A fresh interpreter takes as long as its imports: begin now."""
-        self.prepare(settle, rehearsal)
-
     def ahead(self, count: int, rehearsal: Rehearse) -> AbstractContextManager[None]:
         """One spare is enough here: to start more at once would take the processors from the runs."""
         return nullcontext()

@@ -29,7 +29,7 @@ from ipytimeout.wire.survey import Inherited
 
 #: So long a run waits for the template to import what is new and to fork, in seconds; then it is spawned.
 PATIENCE = 10.0
-#: A spare for the next run is forked so long after the start of a run, in seconds: most are over by then …
+#: A spare is forked so long after it was asked for, in seconds: a run that has begun needs the processors …
 _LATER = 0.03
 #: … but where runs follow each other within so many seconds, at once.
 _BURST = 0.1
@@ -95,20 +95,10 @@ class WarmLauncher:
 
     def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
         """Have the template follow the notebook, and a spare forked that rehearses. Does not wait for any of it."""
-        self._prepare(settle, rehearsal, 0.0)
-
-    def prepare_during_run(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        """The same, but a little later: a fork takes milliseconds, which the run that has just begun would miss.
-
-        Unless one run follows another.
-        """
-        self._prepare(settle, rehearsal, 0.0 if self._count > 1 else _LATER)
-
-    def _prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None], after: float) -> None:
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
-                    self._ready(settle, after)
+                    self._ready(settle, 0.0 if self._count > 1 else _LATER)
                     if self._of_many is None and (now := rehearsal()) is not None:
                         for spare in self._spares:
                             spare.rehearse(now)

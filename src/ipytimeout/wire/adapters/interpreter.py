@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ipytimeout.wire.libraries import Mark, newer_than, newest_module
+
 
 class _Warnings:
     """The filters, and functions of the notebook that show a warning."""
@@ -48,16 +50,15 @@ class _Shown:
         self.may_be_new = True
         #: Whether that is said, or must be taken for granted.
         self.is_said = False
-        #: The namespaces that had a registry then, each with its module's name.
+        #: The namespaces of all modules that were there then, and those that had a registry; with the module's name.
+        self._seen: Mark = (0, "")
+        self._all: list[tuple[str, dict[str, Any]]] = []
         self._known: list[tuple[str, dict[str, Any]]] = []
 
     def read(self) -> dict[str, Any]:
         if self.may_be_new:
-            self._known = [
-                (name, module.__dict__)
-                for name, module in list(sys.modules.items())
-                if type(module) is types.ModuleType and self._registry in module.__dict__ and name != "__main__"
-            ]
+            self._look_for_new_modules()
+            self._known = [each for each in self._all if self._registry in each[1]]
             self.may_be_new = not self.is_said
         items: dict[str, Any] = {}
         version = _version_of_filters() if self._known else None
@@ -66,6 +67,14 @@ class _Shown:
             if registry.get("version") == version and len(registry) > 1:
                 items[name] = frozenset(key for key in registry if type(key) is tuple)
         return items
+
+    def _look_for_new_modules(self) -> None:
+        mark, new = newest_module(), newer_than(self._seen)
+        if new is None:
+            self._all, new = [], list(sys.modules)
+        modules = ((name, sys.modules.get(name)) for name in new if name != "__main__")
+        self._all += [(name, vars(module)) for name, module in modules if type(module) is types.ModuleType]
+        self._seen = mark
 
     def be_told(self) -> None:
         """Say it from now on. For a process of our own: a function of Python's is replaced."""
