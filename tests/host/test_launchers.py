@@ -360,24 +360,14 @@ def test_an_empty_child_is_forked_from_the_template_and_shares_its_memory(warm: 
 
 
 def test_runs_that_follow_each_other_at_once_have_several_spares(settle: Settle) -> None:
-    """One alone has one: what more would cost is memory."""
+    """And no more of them when they are over."""
     launcher = WarmLauncher()
     try:
         launcher.prepare(settle, rehearsal)
-        alone = launcher.spares
-        for _ in range(3):
+        before = launcher.spares
+        for _ in range(before + 1):
             assert "None" in said(call(launcher.take(settle), lambda: print(None)))
             launcher.prepare(settle, rehearsal)
-        launcher._before = time.monotonic()  # on a machine that is busy, these did not
-        launcher.prepare(settle, rehearsal)
-        assert (alone, launcher.spares) == (1, 3)
-        time.sleep(0.2)
-        launcher.take(settle).close()
-        launcher.prepare(settle, rehearsal)
-        assert launcher.spares == 2  # the next runs use them up
-        until = time.monotonic() + 20
-        while launcher.spares > 1 and time.monotonic() < until:
-            time.sleep(0.05)
-        assert launcher.spares == 1  # and when none comes, they are let go
+        assert before > 1 and launcher.spares == before
     finally:
         launcher.close()

@@ -288,9 +288,9 @@ class Channel:
         """Wait for a message. Return ``None`` when the host is gone. An interrupt loses nothing."""
         return self._inbox.take()
 
-    def has_received(self) -> bool:
-        """Tell whether there is something that nobody has read."""
-        return self._inbox.has_more()
+    def has_received(self, within: float = 0.0) -> bool:
+        """Tell whether there is something that nobody has read, or comes within so many seconds."""
+        return self._inbox.has_more(within)
 
     def forget_received(self) -> None:
         """Drop what has come unasked: the answer to a question that an interrupt ended."""

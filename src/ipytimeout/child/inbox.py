@@ -83,10 +83,11 @@ class Inbox:
             _thread.start_new_thread(self._read_all, (done,))
             done.acquire()
 
-    def has_more(self) -> bool:
+    def has_more(self, within: float = 0.0) -> bool:
+        """Tell whether there is something to read, or comes within so many seconds."""
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
-        return bool(self._read_ahead or waiting.poll(0))
+        return bool(self._read_ahead or waiting.poll(within * 1000))
 
     def _read_all(self, done: _thread.LockType) -> None:
         """Read in a thread what is there, and release ``done``."""

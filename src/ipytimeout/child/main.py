@@ -65,6 +65,10 @@ def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
     child.live()
 
 
+#: A spare rehearses when nothing was said to it for so long, in seconds: a run that goes on needs the processors.
+_LULL = 0.015
+
+
 class Child:
     """A process that runs one piece of the user's code.
 
@@ -153,6 +157,8 @@ class Child:
         A forked process gets its own copy of each page of memory when it first writes to it, a fresh one its
         imports: some ten milliseconds, which a spare has and a run has not.
         """
+        if self.channel.has_received(within=_LULL):
+            return
         with silenced(self.channel):
             for cell in (True, False) if self.shell is not None else (False,):
                 if self.channel.has_received():

@@ -59,6 +59,8 @@ class Template:
         self._descriptors: list[int] = []
         #: When to fork, and with which descriptors: in the order in which it was asked for.
         self._forks: list[tuple[float, list[int]]] = []
+        #: What is to be set before the next fork.
+        self._rehearsal: Rehearse | None = None
         #: How many threads this process may have: its own, and those that survive a fork.
         self._threads = 1
         #: Libraries whose first use has been paid for.
@@ -72,7 +74,11 @@ class Template:
         arrived.register(self._host, select.POLLIN)
         while True:
             while self._forks and self._forks[0][0] <= time.monotonic():
-                self._answer(self._forks.pop(0)[1])
+                due, descriptors = self._forks.pop(0)
+                if self._rehearsal is not None and due:  # unless a run waits for it
+                    self._child.be_like_host(self._rehearsal)
+                    self._rehearsal = None
+                self._answer(descriptors)
             wait = (self._forks[0][0] - time.monotonic()) * 1000 if self._forks else None
             if not arrived.poll(wait):
                 continue
@@ -99,12 +105,12 @@ class Template:
                         self._import(name)
                 self._warm_up()
             case Rehearse():
-                self._child.be_like_host(message)
+                self._rehearsal = message
             case Fork(after):
                 mine, self._descriptors = self._descriptors[:_DESCRIPTORS], self._descriptors[_DESCRIPTORS:]
                 self._forks.append((time.monotonic() + after, mine))
             case Hurry():
-                self._forks = [(0.0, mine) for _, mine in self._forks]
+                self._forks[:1] = [(0.0, mine) for _, mine in self._forks[:1]]
             case _:
                 raise ValueError(f"a template is not sent {type(message).__name__}")
 

@@ -120,7 +120,9 @@ class Work:
         state = known.state if known is not None else read_state()
         if state != job.state:
             apply_state(job.state, state)
-            known = None
+            # Where only random generators have moved on, all else is as it was.
+            same = replace(state, generators=job.state.generators) == job.state
+            known = replace(known, state=job.state) if known is not None and same else None
         self._learn_sources()
         with silenced(channel):  # importing the user's modules prints what it printed long ago
             if inherited is not None:

@@ -12,11 +12,9 @@ import os
 import select
 import socket
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from math import inf
 
 from ipytimeout.host.launch import inherited
 from ipytimeout.host.launch.child import Child
@@ -27,16 +25,12 @@ from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Fork, Forked, Hurry, Listen, Message, Preload, Rehearse, Settle, Start, Started
 from ipytimeout.wire.survey import Inherited
 
+#: So many spares are kept: runs that follow each other at once use them up faster than they are made.
+_SPARES = 3
+#: While there is one, the next is forked so long after it was asked for, in seconds: a run needs the processors.
+_LATER = 0.03
 #: So long a run waits for the template to import what is new and to fork, in seconds; then it is spawned.
 PATIENCE = 10.0
-#: A spare is forked so long after it was asked for, in seconds: a run that has begun needs the processors …
-_LATER = 0.03
-#: … but where runs follow each other within so many seconds, at once.
-_BURST = 0.1
-#: Then so many spares are kept: to fork one and to have it rehearse takes longer than a run of nothing.
-_IN_A_BURST = 3
-#: And when there was no run for so many seconds, only one again.
-_REST = 1.0
 #: And so long the runs after it, while the template is still at it.
 _AGAIN = 0.2
 
@@ -88,21 +82,19 @@ class WarmLauncher:
         self._late = False
         #: While there are to be many: what the template is to rehearse on.
         self._of_many: Rehearse | None = None
-        #: When the last run took its child, and the one before it.
-        self._taken = self._before = -inf
-        #: What lets go of the spares that are too many.
-        self._timer: threading.Timer | None = None
 
     def prepare(self, settle: Settle, rehearsal: Callable[[], Rehearse | None]) -> None:
-        """Have the template follow the notebook, and a spare forked that rehearses. Does not wait for any of it."""
+        """Have the template follow the notebook, and spares forked that rehearse. Does not wait for any of it."""
         with self._lock, suppress(ConnectionError):  # the warden was killed just now: a run will start another
             if not self.unusable:
                 with self._undisturbed():
-                    self._ready(settle, 0.0 if self._count > 1 else _LATER)
-                    if self._of_many is None and (now := rehearsal()) is not None:
+                    now = self._of_many or rehearsal()
+                    self._ready(settle, now)
+                    if self._of_many is None and now is not None:
                         for spare in self._spares:
-                            spare.rehearse(now)
-                    self._let_go_later()
+                            # What is set may change again before the others are wanted.
+                            if spare is self._spares[0] or spare.rehearsal is None:
+                                spare.rehearse(now)
 
     @contextmanager
     def ahead(self, count: int, rehearsal: Rehearse) -> Iterator[None]:
@@ -118,7 +110,8 @@ class WarmLauncher:
         finally:
             with self._lock:
                 self._wanted[count] -= 1
-                self._let_go_of_surplus()
+                while len(self._spares) > self._count:
+                    self._spares.pop().child.close()
                 if not +self._wanted:
                     self._of_many = None
                     for spare in self._spares:
@@ -131,8 +124,7 @@ class WarmLauncher:
 
     @property
     def _count(self) -> int:
-        wanted = max((count for count, times in self._wanted.items() if times), default=1)
-        return max(wanted, _IN_A_BURST if time.monotonic() - self._before < _BURST else 1)
+        return max([_SPARES, *(count for count, times in self._wanted.items() if times)])
 
     def take(self, settle: Settle, copied: Inherited | None = None) -> Child:
         """Return a fresh child; wait for the template where it is not ready yet.
@@ -141,7 +133,6 @@ class WarmLauncher:
             TemplateUnusable: The template is not clean, died, or takes too long.
         """
         with self._lock:
-            self._before, self._taken = self._taken, time.monotonic()
             if self.unusable:
                 raise TemplateUnusable(self.unusable)
             with self._undisturbed():
@@ -178,7 +169,7 @@ class WarmLauncher:
         self._spares.popleft()
         self._late = False
         if self._of_many is not None:
-            self._ready(settle)
+            self._ready(settle, self._of_many)
         return spare.child
 
     def close(self) -> None:
@@ -191,39 +182,22 @@ class WarmLauncher:
             self.template.close()
             self.template = None
 
-    def _let_go_of_surplus(self) -> None:
-        while len(self._spares) > self._count:
-            self._spares.pop().child.close()
-
-    def _let_go_later(self) -> None:
-        """Let go of what a burst leaves when it is over."""
-        if len(self._spares) > 1 and self._timer is None:
-            self._timer = threading.Timer(_REST, self._after_a_burst)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _after_a_burst(self) -> None:
-        with self._lock:
-            self._timer = None
-            if time.monotonic() - self._taken >= _REST:
-                self._let_go_of_surplus()
-            self._let_go_later()
-
     def _drop_spares(self) -> None:
         while self._spares:
             self._spares.popleft().child.close()
 
-    def _ready(self, settle: Settle, after: float = 0.0) -> None:
-        """Have as many spares as are wanted; one that is missing is forked ``after`` so many seconds."""
+    def _ready(self, settle: Settle, rehearsal: Rehearse | None = None) -> None:
+        """Have as many spares as are wanted, or on their way, and what they have in common set in the template."""
         if self.template is not None and not self.template.fits(settle):
             self._let_go()
         template = self.template = self.template or Template(get_warden(), settle)
         template.follow(settle)
-        if self._of_many is not None:
-            template.rehearse(self._of_many)
+        if rehearsal is not None:
+            template.rehearse(rehearsal)
         if self._spares and self._spares[0].modules != len(template.sent):
             self._drop_spares()  # they lack what the notebook has imported since
         while len(self._spares) < self._count:
+            after = _LATER if self._spares and self._of_many is None else 0.0
             self._spares.append(_Spare(template.request(after), len(template.sent)))
 
 
