@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -213,6 +215,17 @@ def test_a_fork_that_is_to_come_later_comes_when_a_run_waits_for_it(
     monkeypatch.setattr("ipytimeout.host.launch.warm._LATER", 3600.0)
     warm.prepare(settle, rehearsal)
     assert said(call(warm.take(settle), show_process))
+
+
+def test_the_template_imports_nothing_for_the_sake_of_what_is_set(warm: WarmLauncher, settle: Settle) -> None:
+    """Of the libraries that the notebook has, it imports those that it is told."""
+    importlib.import_module("numpy.random")  # whose generator has a state here
+    assert "numpy.random" in rehearsal().state.generators
+    for _ in range(2):
+        warm.prepare(settle, rehearsal)
+        assert said(call(warm.take(settle), show_process))
+    assert not warm.unusable and warm.template is not None
+    assert "_multiarray_umath" not in Path(f"/proc/{warm.template.pid()}/maps").read_text()
 
 
 def test_the_template_follows_what_the_notebook_imports_later(warm: WarmLauncher, settle: Settle) -> None:

@@ -36,6 +36,7 @@ from ipytimeout.inside import enter
 from ipytimeout.outcomes import EXIT_BROKEN
 from ipytimeout.wire.adapters import Adapters
 from ipytimeout.wire.adapters import load as load_adapters
+from ipytimeout.wire.adapters.packing import PLAIN, needs_import
 from ipytimeout.wire.framing import encode
 from ipytimeout.wire.messages import (
     Call,
@@ -49,7 +50,7 @@ from ipytimeout.wire.messages import (
     Running,
     Settle,
 )
-from ipytimeout.wire.pickling import CALL, CannotRebuild
+from ipytimeout.wire.pickling import CALL, CannotRebuild, load_namespace
 from ipytimeout.wire.state import apply_state
 from ipytimeout.wire.survey import Inherited
 
@@ -174,10 +175,18 @@ class Child:
             self._known = work.known()
 
     def be_like_host(self, message: Rehearse) -> None:
-        """In a template: set now what each child would have to set, so that those forked from now on have it."""
+        """In a template: set now what each child would have to set, so that those forked from now on have it.
+
+        Unless that takes an import: of the user's own modules a template has none, and of libraries those it is told.
+        """
         self.forget()
+        state = message.state
+        if not sys.modules.keys() >= state.generators.keys() | ({"matplotlib"} if state.backend else set()):
+            return
         with silenced(self.channel), contextlib.suppress(Exception):  # a child whose run it is says what is wrong
-            self._known = self._work(nothing(message, cell=False)).known()
+            plain: Any = load_namespace(message.buffers, {}).extra.get(PLAIN, b"")
+            if not needs_import(plain, self._adapters):
+                self._known = self._work(nothing(message, cell=False)).known()
 
     def forget(self) -> None:
         """Take nothing for known: an import may have changed anything."""

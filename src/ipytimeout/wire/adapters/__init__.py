@@ -60,6 +60,10 @@ class Adapters:
                     items[name] = adapter.read()
         return items
 
+    def have(self, names: Collection[str]) -> bool:
+        """Tell whether what these adapters are about is imported here."""
+        return all(name in self._adapters and self._adapters[name].module in sys.modules for name in names)
+
     def write(self, delta: Delta) -> dict[str, str]:
         """Make this process so. Return what could not be done, each with its reason."""
         items: dict[str, dict[str, Any]] = {}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ipytimeout.wire.adapters import Delta, Items, title
+from ipytimeout.wire.adapters import Adapters, Delta, Items, title
 from ipytimeout.wire.modules import MODULES
 
 #: The pseudo-names of both, beside the names of the notebook. No notebook can have such names.
@@ -65,6 +66,22 @@ def unpack(extra: Mapping[str, Any]) -> Items:
             adapter, item = _parted(name)
             items.setdefault(adapter, {})[item] = value
     return items
+
+
+def needs_import(plain: bytes, adapters: Adapters) -> bool:
+    """Tell whether these plain items cannot be set without an import: of a library, or of a module of the user's."""
+    try:
+        items: Items = _FromWhatIsHere(io.BytesIO(plain)).load()
+    except Exception:
+        return True
+    return not adapters.have(items)
+
+
+class _FromWhatIsHere(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if module not in sys.modules:
+            raise ImportError(f"{module} is not imported")
+        return super().find_class(module, name)
 
 
 def beside_plain(extra: Mapping[str, Any]) -> set[str]:
