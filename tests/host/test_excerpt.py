@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Shown
+from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Shown, without_overwritten
 from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Output, Stream
 
 DISPLAY = DisplayData({"text/plain": "figure"}, {}, {})
@@ -83,6 +83,26 @@ def test_what_a_carriage_return_overwrites_does_not_count() -> None:
         assert excerpt.take(out(f"\r{number} of 10000")) and not excerpt.holds
         assert excerpt.take(Stream("stderr", f"{number} of 10000\r")) and not excerpt.holds
     assert excerpt.take(out("\ndone\n")) and excerpt.end() == []
+
+
+def test_lines_that_end_as_a_terminal_ends_them_overwrite_nothing() -> None:
+    """They cost what other lines cost, wherever the pieces are cut in which they come."""
+    lines = "first\r\n" + "y\r\n" * 3000
+    for size in (1, 2, 3, 1000, len(lines)):
+        result = shown(1000, [out(lines[at : at + size]) for at in range(0, len(lines), size)])
+        assert text_of(result).startswith("first\r\n") and text_of(result).endswith("y\r\n")
+        assert 35 <= text_of(result).count("\n") <= 1000 / LINE
+
+
+@given(st.text("ab\n\r", max_size=60))
+def test_of_what_is_overwritten_the_last_writing_stays(text: str) -> None:
+    expected = []
+    for line in text.split("\n"):
+        written = [part for part in line.split("\r") if part]
+        expected.append(written[-1] if written else "")
+    kept = without_overwritten(text)
+    assert [line.strip("\r") for line in kept.split("\n")] == expected
+    assert without_overwritten(kept) == kept and text.endswith(kept[-1:])
 
 
 def test_a_flood_of_overwritten_text_that_is_held_keeps_its_last_line() -> None:

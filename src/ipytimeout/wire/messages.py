@@ -12,6 +12,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import itemgetter
 from typing import Any, TypeAlias, get_args
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -266,6 +267,8 @@ class Streams:
     @staticmethod
     def of(texts: Sequence[tuple[str, str, int]]) -> Stream | Streams:
         """Return texts, each with the name of its stream and its number, as one message."""
+        if len(names := set(map(itemgetter(0), texts))) == 1:
+            return Stream(names.pop(), "".join(map(itemgetter(1), texts)), texts[-1][2])
         parts: tuple[list[str], list[str]] = [], []
         lengths: list[int] = []
         of_stderr, length, number = False, 0, texts[-1][2]
@@ -277,8 +280,6 @@ class Streams:
             length += len(text)
         lengths.append(length)
         stdout, stderr = map("".join, parts)
-        if len(lengths) == 1 or lengths == [0, length]:
-            return Stream("stderr" if of_stderr else "stdout", stderr if of_stderr else stdout, number)
         return Streams(stdout, stderr, lengths, number)
 
     def each(self) -> list[Stream]:
