@@ -97,6 +97,23 @@ def test_a_page_that_is_opened_after_the_end_says_how_the_run_ended(tmp_path: Pa
 
 
 @pytest.mark.full
+def test_after_a_restart_of_the_kernel_the_panel_has_no_buttons_and_says_why(tmp_path: Path) -> None:
+    with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:
+        notebook.run_to_the_end(0)
+        _start(notebook, 3)
+        notebook.page.get_by_role("menuitem", name="Kernel", exact=True).first.click()
+        notebook.page.get_by_role("menuitem", name="Restart Kernel…").first.click()
+        notebook.page.get_by_role("button", name="Confirm Kernel Restart").click()
+        panel = notebook.cell(3).locator(".ipytimeout.jupyter-widgets-disconnected")
+        panel.wait_for(timeout=20_000)
+        assert "out of reach" in panel.evaluate("it => getComputedStyle(it, '::before').content")
+        assert not notebook.button(3, "cancel").is_visible()
+        notebook.cell(3).screenshot(path=tmp_path / "restarted.png")
+        notebook.run_to_the_end(0)
+        assert "False is there" in notebook.run_to_the_end(4)
+
+
+@pytest.mark.full
 def test_a_question_whose_page_is_gone_can_be_ended_from_the_next(tmp_path: Path) -> None:
     """As natively nobody is asked a second time; the panel is there, and its Cancel ends the question."""
     with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:

@@ -76,6 +76,12 @@ def test_a_short_line_counts_as_more_than_its_text() -> None:
     assert text_of(result).count("\n") <= 2000 / LINE
 
 
+def test_short_lines_use_up_the_room_there_is_in_pieces_however_large() -> None:
+    for size in (1, 700, 10_000):
+        result = shown(20_000, [out("\n" * size)] * (10_000 // size))
+        assert 980 < text_of(result).count("\n") <= 20_000 / LINE
+
+
 def test_what_a_carriage_return_overwrites_does_not_count() -> None:
     """A progress bar that runs for hours is live to its end."""
     excerpt = Excerpt(2000)

@@ -225,16 +225,20 @@ def size_of(text: str) -> int:
 
 def first_part(text: str, room: int) -> str:
     """Return the beginning of a text that costs no more than ``room``: whole lines, if there is one."""
-    part = text[: max(0, room)]
-    while part and max(size_of(part), LINE * part.count("\n")) > room:
+    part, lines = text[: max(0, room)], max(0, room) // LINE
+    if part.count("\n") > lines:
+        part = "\n".join((*part.split("\n", lines)[:-1], ""))
+    while part and size_of(part) > room:
         part = part[: len(part) // 2]
     return part[: part.rfind("\n") + 1] or (part if len(part) > _LONG else "")
 
 
 def last_part(text: str, room: int) -> str:
     """Return the end of a text that costs no more than ``room``: whole lines, if there is one."""
-    part = text[-room:] if room > 0 else ""
-    while part and max(size_of(part), LINE * part.count("\n")) > room:
+    part, lines = text[-room:] if room > 0 else "", max(0, room) // LINE
+    if part.count("\n") > lines:
+        part = "\n".join(part.rsplit("\n", lines)[1:])
+    while part and size_of(part) > room:
         part = part[len(part) - len(part) // 2 :]
     return part[part.find("\n", 0, -1) + 1 :] if "\n" in part[:-1] or len(part) > _LONG else ""
 

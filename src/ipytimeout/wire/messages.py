@@ -647,6 +647,8 @@ Message: TypeAlias = (
 #: What the code shows.
 Output: TypeAlias = Stream | Flush | DisplayData | ClearOutput | ExecuteResult | Error | Payload
 
+#: A text of so many characters travels beside the JSON.
+_LONG = 1 << 16
 _NESTED: dict[str, type] = {"state": ProcessState, "error": Error}
 _TYPES: dict[str, type] = {t.__name__: t for t in get_args(Message)}
 
@@ -657,6 +659,9 @@ def _fields(value: Any) -> dict[str, Json]:
 
 def to_json(message: Message) -> tuple[dict[str, Json], Sequence[Buffer]]:
     """Split a message into its JSON part and its buffers."""
+    if isinstance(message, Stream) and len(message.text) >= _LONG:  # JSON would look at every character
+        content = {"name": message.name, "number": message.number}
+        return {"type": "Stream", "content": content}, (message.text.encode("utf-8", "surrogatepass"),)
     content = _fields(message)
     for name in _NESTED.keys() & content.keys():
         if isinstance(content[name], _NESTED[name]):
@@ -672,9 +677,11 @@ def from_json(data: dict[str, Json], buffers: Sequence[Buffer]) -> Message:
         for name in _NESTED.keys() & content.keys():
             if isinstance(content[name], dict):
                 content[name] = _NESTED[name](**content[name])
-        if buffers:
+        if buffers and cls is Stream:
+            content["text"] = str(buffers[0], "utf-8", "surrogatepass")
+        elif buffers:
             content["buffers"] = tuple(buffers)
         message: Message = cls(**content)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a message of ipytimeout: {str(data)[:200]}") from error
     return message

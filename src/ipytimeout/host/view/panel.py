@@ -104,6 +104,11 @@ _STYLE = """<style>
 }
 .ipytimeout .ipt-stack b { color: var(--jp-brand-color1, #1976d2); font-weight: 600; }
 .ipytimeout .ipt-stack i { color: var(--ipt-dim); font-style: normal; }
+.ipytimeout.jupyter-widgets-disconnected > * { display: none; }
+.ipytimeout.jupyter-widgets-disconnected::before {
+  content: "… out of reach: the kernel was restarted, or the connection to it is lost"; padding: 0 0 0 8px;
+  font: 13px/28px var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ipt-dim);
+}
 @media (prefers-reduced-motion: reduce) { .ipytimeout * { transition: none !important; } }
 @container (max-width: 600px) { .ipytimeout .ipt-memory { display: none; } }
 @container (max-width: 560px) { .ipytimeout .ipt-note { display: none; } }
