@@ -19,6 +19,9 @@ CELLS = [
     "print('y' in dir(), 'is there')",
     "%%timeout 600\nslider = ipywidgets.IntSlider(value=3)\ndisplay(slider)\nslider.value = 5\nwhile slider.value == 5: pass",
     "print('at', slider.value)",
+    "%%timeout 600\nfor i in range(60):\n    print('tick', i)\n    time.sleep(0.2)\nz = i",
+    "print('z is', z)",
+    "%%timeout 600\nanswer = input('name? ')",
 ]
 
 
@@ -76,6 +79,51 @@ def test_the_panel_comes_back_in_a_page_that_is_opened_while_the_cell_runs(tmp_p
         _start(notebook, 3)
         notebook.open()
         _cancel(notebook, 3)
+        assert "False is there" in notebook.run_to_the_end(4)
+
+
+@pytest.mark.full
+def test_a_page_that_is_opened_after_the_end_says_how_the_run_ended(tmp_path: Path) -> None:
+    """As natively it has the outputs up to when it was saved; in the place of the panel it has the line."""
+    with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:
+        notebook.run_to_the_end(0)
+        _start(notebook, 7)
+        notebook.page.goto("about:blank")
+        notebook.page.wait_for_timeout(14_000)
+        notebook.open()
+        notebook.cell(7).get_by_text("✓ 12.").wait_for(timeout=20_000)
+        assert "tick 1" in notebook.output(7) and "widget" not in notebook.output(7)
+        assert "z is 59" in notebook.run_to_the_end(8)
+
+
+@pytest.mark.full
+def test_after_a_restart_of_the_kernel_the_panel_has_no_buttons_and_says_why(tmp_path: Path) -> None:
+    with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:
+        notebook.run_to_the_end(0)
+        _start(notebook, 3)
+        notebook.page.get_by_role("menuitem", name="Kernel", exact=True).first.click()
+        notebook.page.get_by_role("menuitem", name="Restart Kernel…").first.click()
+        notebook.page.get_by_role("button", name="Confirm Kernel Restart").click()
+        panel = notebook.cell(3).locator(".ipytimeout.jupyter-widgets-disconnected")
+        panel.wait_for(timeout=20_000)
+        assert "out of reach" in panel.evaluate("it => getComputedStyle(it, '::before').content")
+        assert not notebook.button(3, "cancel").is_visible()
+        notebook.cell(3).screenshot(path=tmp_path / "restarted.png")
+        notebook.run_to_the_end(0)
+        assert "False is there" in notebook.run_to_the_end(4)
+
+
+@pytest.mark.full
+def test_a_question_whose_page_is_gone_can_be_ended_from_the_next(tmp_path: Path) -> None:
+    """As natively nobody is asked a second time; the panel is there, and its Cancel ends the question."""
+    with served(LAB_HERE, sys.executable, CELLS, tmp_path) as notebook:
+        notebook.run_to_the_end(0)
+        notebook.run(9)
+        notebook.page.locator(".jp-Stdin-input").wait_for(timeout=20_000)
+        notebook.page.wait_for_timeout(500)
+        notebook.save()
+        notebook.open()
+        _cancel(notebook, 9)
         assert "False is there" in notebook.run_to_the_end(4)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Shown
+from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Shown, without_overwritten
 from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Output, Stream
 
 DISPLAY = DisplayData({"text/plain": "figure"}, {}, {})
@@ -76,6 +76,12 @@ def test_a_short_line_counts_as_more_than_its_text() -> None:
     assert text_of(result).count("\n") <= 2000 / LINE
 
 
+def test_short_lines_use_up_the_room_there_is_in_pieces_however_large() -> None:
+    for size in (1, 700, 10_000):
+        result = shown(20_000, [out("\n" * size)] * (10_000 // size))
+        assert 980 < text_of(result).count("\n") <= 20_000 / LINE
+
+
 def test_what_a_carriage_return_overwrites_does_not_count() -> None:
     """A progress bar that runs for hours is live to its end."""
     excerpt = Excerpt(2000)
@@ -83,6 +89,26 @@ def test_what_a_carriage_return_overwrites_does_not_count() -> None:
         assert excerpt.take(out(f"\r{number} of 10000")) and not excerpt.holds
         assert excerpt.take(Stream("stderr", f"{number} of 10000\r")) and not excerpt.holds
     assert excerpt.take(out("\ndone\n")) and excerpt.end() == []
+
+
+def test_lines_that_end_as_a_terminal_ends_them_overwrite_nothing() -> None:
+    """They cost what other lines cost, wherever the pieces are cut in which they come."""
+    lines = "first\r\n" + "y\r\n" * 3000
+    for size in (1, 2, 3, 1000, len(lines)):
+        result = shown(1000, [out(lines[at : at + size]) for at in range(0, len(lines), size)])
+        assert text_of(result).startswith("first\r\n") and text_of(result).endswith("y\r\n")
+        assert 35 <= text_of(result).count("\n") <= 1000 / LINE
+
+
+@given(st.text("ab\n\r", max_size=60))
+def test_of_what_is_overwritten_the_last_writing_stays(text: str) -> None:
+    expected = []
+    for line in text.split("\n"):
+        written = [part for part in line.split("\r") if part]
+        expected.append(written[-1] if written else "")
+    kept = without_overwritten(text)
+    assert [line.strip("\r") for line in kept.split("\n")] == expected
+    assert without_overwritten(kept) == kept and text.endswith(kept[-1:])
 
 
 def test_a_flood_of_overwritten_text_that_is_held_keeps_its_last_line() -> None:

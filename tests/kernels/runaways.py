@@ -230,6 +230,7 @@ while True:
     # ------------------------------------------------ and neither does what it started
     _runaway("a shell command", "os.system('sleep 60')"),
     _runaway("a shell line of IPython", "!sleep 60", needs_shell=True),
+    _runaway("an endless command in a shell line of IPython", "!yes", needs_shell=True),
     _runaway("a grandchild", "import subprocess; subprocess.Popen(['sleep', '60'])\nwhile True: pass", Back.DEADLINE),
     _runaway(
         "a grandchild in a session of its own",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.front_ends import environment
+from tests.e2e.test_charts import LIBRARIES as FRONT_END_LIBRARIES
 from tests.kernels.harness import Kernel
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
@@ -47,6 +48,10 @@ CELLS = [
     "pio.renderers.default = 'json'",
     "pio.templates['large'] = go.layout.Template(layout_font_size=30)\npio.templates.default = 'plotly_white+large'",
     "go.Figure(go.Bar(y=[1, 2]))",
+    "pio.templates['plotly_white'].layout.font.size = 20",
+    "go.Figure(go.Bar(y=[1, 2])), pio.templates['plotly_white'].layout.font.size",
+    "pio.templates['plotly_white'].layout.font.size = None",
+    "pio.templates['plotly_white'].layout.font, list(pio.templates)",
     "pio.renderers.default = 'notebook_connected'",
     "chart.show()",
     "chart.show()",
@@ -101,3 +106,28 @@ def test_charts_are_those_of_native_cells_whichever_of_two_cells_is_timed(tmp_pa
     for timed in (0, 1):
         for one, other in zip(native, shown(tmp_path / str(timed), timed), strict=True):
             assert other == one
+
+
+def test_a_figure_that_is_a_widget_is_shown_where_its_cell_shows_it_and_nowhere_else(tmp_path: Path) -> None:
+    """With ``%matplotlib widget`` a figure that is opened is shown: that of a run opens once more on each way."""
+    kernel = Kernel(environment(*FRONT_END_LIBRARIES), tmp_path)
+    try:
+        kernel.run("%load_ext ipytimeout\n%matplotlib widget\nimport matplotlib.pyplot as plt")
+        made = "{0} = plt.figure(); plt.plot([1, 2]); plt.show()"
+        for code, shown in [
+            ("%%timeout -q 60\n" + made.format("one"), ["Canvas"]),
+            (made.format("two"), ["Canvas"]),
+            ("kept = two.canvas.model_id", []),
+            ("%%timeout -q 60\nprint('nothing')", []),
+            ("%%timeout -q 60\n_ = plt.plot([3, 1]), one.suptitle('title')", []),
+            ("len(one.axes[0].lines), len(two.axes[0].lines), plt.gcf() is two, plt.get_fignums()", ["(1, 2, T"]),
+            ("one._suptitle.get_text(), two.canvas.model_id == kept", ["('title', True)"]),
+            ("%%timeout -q 60\nplt.close('all')", []),
+            ("plt.get_fignums()", ["[]"]),
+        ]:
+            result = kernel.run(code, 120)
+            assert result.status == "ok", (code, result.text)
+            texts = [output["data"]["text/plain"] for output in result.outputs]
+            assert len(texts) == len(shown) and all(map(str.startswith, texts, shown)), (code, texts)
+    finally:
+        kernel.close()

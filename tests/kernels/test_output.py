@@ -24,6 +24,7 @@ WRITES = {
     "redirected": "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as kept: print('in')\nkept.getvalue()",
     "bytes to the stream": "import sys; sys.stdout.buffer.write(b'x')",
     "what is no text": "import sys; sys.stdout.write(b'x')",
+    "what a stream says of itself": "import sys; print([(s.name, s.encoding, s.errors, s.isatty(), s.closed) for s in (sys.stdout, sys.stderr)])",
 }
 #: Written past Python: complete within each stream, placed where it is read. Code, standard output, standard error.
 BELOW_PYTHON = {

@@ -39,7 +39,13 @@ CHANGES = Changes(
     frames=[],
     buffers=(b"abc", b"", b"x" * 200_000),
 )
-MESSAGES: list[Message] = [Running(), Stream("stdout", "half a \ud800 surrogate\n"), CHANGES, Gone(["sleep 60"])]
+MESSAGES: list[Message] = [
+    Running(),
+    Stream("stdout", "half a \ud800 surrogate\n"),
+    Stream("stderr", "ä long \ud800 text\n" * 10_000),
+    CHANGES,
+    Gone(["sleep 60"]),
+]
 
 
 #: Texts in turn, by stream; as they come out in their order; and gathered. "o" is stdout, "e" stderr.
@@ -69,6 +75,17 @@ def test_texts_of_both_streams_in_one_message_arrive_in_their_order_or_gathered(
 def test_what_is_no_text_is_refused(changed: dict[str, Any]) -> None:
     data, _ = to_json(Streams("a", "b", [1, 1], 5))
     data["content"].update(changed)
+    with pytest.raises(ValueError, match="not a message"):
+        from_json(data, ())
+
+
+def test_a_long_text_travels_beside_the_json_with_its_number_and_rubbish_there_is_refused() -> None:
+    data, buffers = to_json(Stream("stdout", "x" * 100_000, 7))
+    assert len(str(data)) < 100 and len(buffers) == 1
+    got = from_json(data, buffers)
+    assert isinstance(got, Stream) and got.text == "x" * 100_000 and got.number == 7
+    with pytest.raises(ValueError, match="not a message"):
+        from_json(data, (b"\xff",))
     with pytest.raises(ValueError, match="not a message"):
         from_json(data, ())
 

@@ -26,6 +26,18 @@ def test_what_was_noted_is_there_but_for_what_has_come_already(memory: mmap.mmap
     assert numbered(memory) == entries and numbered(memory, 2) == entries[2:] and numbered(memory, 4) == []
 
 
+def test_a_printed_line_is_kept_whole_and_its_end_is_known_apart(memory: mmap.mmap) -> None:
+    """The text may have left its process while the end of the line was being written."""
+    recorder = Recorder(memory)
+    assert recorder.note([("stdout", "ä", 1), ("stdout", "\n", 2)])
+    assert recorder.note([("stderr", "x", 3), ("stdout", "\n", 4)])
+    assert recorder.note([("stderr", "y", 5), ("stderr", "\n", 7)])
+    apart = [("stderr", "x", 3), ("stdout", "\n", 4), ("stderr", "y", 5), ("stderr", "\n", 7)]
+    assert numbered(memory) == [("stdout", "ä\n", 2), *apart]
+    assert numbered(memory, 1) == [("stdout", "\n", 2), *apart]
+    assert numbered(memory, 2) == apart
+
+
 def test_it_forgets_only_when_nothing_waits(memory: mmap.mmap) -> None:
     recorder = Recorder(memory)
     recorder.note([("stdout", "long text", 1)])

@@ -37,7 +37,7 @@ from ipytimeout.wire.recording import SIZE, Recorder
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
-#: So many lines leave at once, each by itself, in one interval; only a flood is batched.
+#: So many lines leave at once, each by itself, in one interval; only a flood is batched, until it ebbs.
 LINES_AT_ONCE = 10
 #: So many pieces of text wait at most.
 MOST_WAITING = 4000
@@ -78,6 +78,7 @@ class Channel:
         self._now = time.monotonic
         self._window = 0.0
         self._lines = 0
+        self._flood = False
         self._alarm: _thread.LockType | None = None  # wakes the flusher thread
 
     def attach(self, fd: int) -> None:
@@ -131,29 +132,36 @@ class Channel:
             return
         item = (name, text, next(self._numbers))
         self._queue.append(item)
-        if "\n" in text:
-            now = self._now()
-            if now - self._window > INTERVAL:
-                self._window = now
-                self._lines = 0
-            self._lines += 1
-            at_once = self._lines <= LINES_AT_ONCE
+        # A line of a flood comes by here, and what it costs the code is what printing costs.
+        if self._recorder is None:
+            may_wait = "\n" not in text or self._is_flood()
+        elif "\n" in text:
+            may_wait = self._is_flood() and self._record_line(item)
         else:
-            at_once = False
-        if at_once or len(self._queue) >= MOST_WAITING or not self._record(item):
+            self._unfinished.append(item)
+            may_wait = len(self._unfinished) < MOST_UNFINISHED
+        if not may_wait or len(self._queue) >= MOST_WAITING:
             self.flush()
-        else:
+        elif (alarm := self._alarm) is None or alarm.locked():
             self._flush_soon()
 
-    def _record(self, item: tuple[str, str, int]) -> bool:
-        """Keep a text that waits, when its line is finished; tell whether it may wait."""
-        if self._recorder is None:
-            return True
-        self._unfinished.append(item)
-        if "\n" not in item[1]:
-            return len(self._unfinished) < MOST_UNFINISHED
+    def _is_flood(self) -> bool:
+        """Count a line; tell whether so many came lately that this one waits for others."""
+        now = self._now()
+        if now - self._window > INTERVAL:
+            # In the midst of a flood, the first lines of each interval do not leave by themselves again.
+            self._flood = self._lines > LINES_AT_ONCE and now - self._window < 2 * INTERVAL
+            self._window = now
+            self._lines = 0
+        self._lines += 1
+        return self._flood or self._lines > LINES_AT_ONCE
+
+    def _record_line(self, end: tuple[str, str, int]) -> bool:
+        """Keep a line that waits, of which this is the end; tell whether it may wait."""
+        assert self._recorder is not None
         line, self._unfinished = self._unfinished, []
-        return len(item[1]) < SIZE and self._recorder.note(line)
+        line.append(end)
+        return len(end[1]) < SIZE and self._recorder.note(line)
 
     def start_recording(self) -> None:
         """Keep texts that wait where they outlive this process."""
@@ -244,7 +252,7 @@ class Channel:
             return None
         first = items[0]
         if isinstance(first, tuple):
-            texts: list[Any] = list(itertools.takewhile(_is_text, items))
+            texts: list[Any] = items if set(map(type, items)) == {tuple} else list(itertools.takewhile(_is_text, items))
             count = len(texts)
             message: Message = Streams.of(texts)
         else:

@@ -149,6 +149,9 @@ class Child:
         if message.kernel:
             from ipytimeout.child.comms import Comms
 
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, OutStream):
+                    stream.be_named_as_in_a_kernel()
             self.comms = Comms(self.channel, self.interrupts)
             self.comms.install()
 

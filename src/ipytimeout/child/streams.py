@@ -29,10 +29,10 @@ class OutStream(io.TextIOBase):
         self._fd = {"stdout": 1, "stderr": 2}[name]
         self._unfinished = ""  # of a line, in a forked process
         self._wrote = False  # since it was flushed
+        self.name = f"<{name}>"
 
-    @property
-    def name(self) -> str:
-        return f"<{self._name}>"
+    def be_named_as_in_a_kernel(self) -> None:
+        self.name = self._name
 
     def fileno(self) -> int:
         return self._fd

@@ -7,6 +7,7 @@ the end, is shown as far as there is room, its last lines first.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -31,6 +32,8 @@ DEFAULT_LIMIT: Final = 2_000_000
 LINE: Final = 20
 #: A line with less is not cut in two.
 _LONG: Final = 200
+#: Of a line, what comes before the last carriage return that something follows.
+_OVERWRITTEN: Final = re.compile(r"^[^\n]*(?=\r[^\r\n])", re.MULTILINE)
 #: Of the limit: what text that is held back may use before a display, and what is kept for the end.
 _BESIDE, _AT_END = 0.002, 0.25
 
@@ -187,14 +190,12 @@ class _Line:
         return cost
 
     def _look(self, text: str) -> tuple[int, int, int]:
-        newlines = text.count("\n")
         if "\r" not in text:
-            size = size_of(text)
-            last = size_of(text[text.rfind("\n") + 1 :]) if newlines else self._at + size
-            # A line of a progress bar may be overwritten by text without a carriage return of its own.
-            return max(size, LINE * newlines), last, last if newlines else max(self._widest, last)
-        cost, at, widest = 0, self._at, self._widest
-        for number, line in enumerate(text.split("\n")):
+            return self._look_at_lines(text)
+        text = text.replace("\r\n", "\n")  # as a terminal ends its lines, of which a command may write millions
+        begin = text.rfind("\n", 0, text.find("\r")) + 1 if "\r" in text else len(text)
+        cost, at, widest = self._look_at_lines(text[:begin]) if begin else (0, self._at, self._widest)
+        for number, line in enumerate(text[begin:].split("\n")):
             if number:
                 cost += LINE
                 at = widest = 0
@@ -208,6 +209,14 @@ class _Line:
             cost, widest = cost + wide - widest, wide
         return cost, at, widest
 
+    def _look_at_lines(self, text: str) -> tuple[int, int, int]:
+        """The same for a text in which nothing is overwritten."""
+        newlines = text.count("\n")
+        size = size_of(text)
+        last = size_of(text[text.rfind("\n") + 1 :]) if newlines else self._at + size
+        # A line of a progress bar may be overwritten by text without a carriage return of its own.
+        return max(size, LINE * newlines), last, last if newlines else max(self._widest, last)
+
 
 def size_of(text: str) -> int:
     """Return how many bytes a text has."""
@@ -216,29 +225,27 @@ def size_of(text: str) -> int:
 
 def first_part(text: str, room: int) -> str:
     """Return the beginning of a text that costs no more than ``room``: whole lines, if there is one."""
-    part = text[: max(0, room)]
-    while part and max(size_of(part), LINE * part.count("\n")) > room:
+    part, lines = text[: max(0, room)], max(0, room) // LINE
+    if part.count("\n") > lines:
+        part = "\n".join((*part.split("\n", lines)[:-1], ""))
+    while part and size_of(part) > room:
         part = part[: len(part) // 2]
     return part[: part.rfind("\n") + 1] or (part if len(part) > _LONG else "")
 
 
 def last_part(text: str, room: int) -> str:
     """Return the end of a text that costs no more than ``room``: whole lines, if there is one."""
-    part = text[-room:] if room > 0 else ""
-    while part and max(size_of(part), LINE * part.count("\n")) > room:
+    part, lines = text[-room:] if room > 0 else "", max(0, room) // LINE
+    if part.count("\n") > lines:
+        part = "\n".join(part.rsplit("\n", lines)[1:])
+    while part and size_of(part) > room:
         part = part[len(part) - len(part) // 2 :]
     return part[part.find("\n", 0, -1) + 1 :] if "\n" in part[:-1] or len(part) > _LONG else ""
 
 
 def without_overwritten(text: str) -> str:
     """Return a text without what its own carriage returns overwrite."""
-    if "\r" not in text:
+    returns = text.count("\r")
+    if not returns or returns == text.count("\r\n") + text.endswith("\r"):
         return text
-    return "\n".join(line if "\r" not in line else _last_writing(line) for line in text.split("\n"))
-
-
-def _last_writing(line: str) -> str:
-    """Return a line from the last carriage return on that something follows."""
-    body = line.rstrip("\r")
-    before, found, last = body.rpartition("\r")
-    return found + last + line[len(body) :] if before else line
+    return _OVERWRITTEN.sub("", text)

@@ -12,6 +12,7 @@ import getpass
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +163,10 @@ _GONE = (
 )
 
 
+#: What each shell shows errors with, also where something else was put around it since.
+_SHOWING: weakref.WeakKeyDictionary[InteractiveShell, Any] = weakref.WeakKeyDictionary()
+
+
 def show_once(shell: InteractiveShell) -> None:
     """Have the shell show no second time an error whose traceback the child has already shown.
 
@@ -192,13 +197,13 @@ def show_once(shell: InteractiveShell) -> None:
 
     own: Any = showtraceback
     own.shows_once, own.shown, own.of_run = True, None, False
+    _SHOWING[shell] = own
     shell.showtraceback, shell.debugger = showtraceback, debugger  # type: ignore[method-assign]
 
 
 def mark_shown(shell: InteractiveShell, error: BaseException, traceback: list[str]) -> None:
     """Note that an error was already shown, with this traceback. Nothing is set on the error: it is the user's."""
-    show: Any = shell.showtraceback
-    if getattr(show, "shows_once", False):
+    if (show := _SHOWING.get(shell)) is not None:
         show.shown = (error, traceback)
 
 

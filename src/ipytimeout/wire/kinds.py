@@ -204,6 +204,8 @@ def _find_facets(cls: type) -> tuple[Facet, ...]:
     for name in names:
         if name in _WHOLE_BY_NAME:
             return _WHOLE_BY_NAME[name]
+    if issubclass(cls, threading.local):
+        return _KNOWN[threading.local]
     if cls in copyreg.dispatch_table:
         return (OPAQUE,)
     own = next((facets for base, facets in _BASES if issubclass(cls, base)), ())

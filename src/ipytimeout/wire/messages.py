@@ -12,6 +12,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import itemgetter
 from typing import Any, TypeAlias, get_args
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -266,6 +267,8 @@ class Streams:
     @staticmethod
     def of(texts: Sequence[tuple[str, str, int]]) -> Stream | Streams:
         """Return texts, each with the name of its stream and its number, as one message."""
+        if len(names := set(map(itemgetter(0), texts))) == 1:
+            return Stream(names.pop(), "".join(map(itemgetter(1), texts)), texts[-1][2])
         parts: tuple[list[str], list[str]] = [], []
         lengths: list[int] = []
         of_stderr, length, number = False, 0, texts[-1][2]
@@ -277,8 +280,6 @@ class Streams:
             length += len(text)
         lengths.append(length)
         stdout, stderr = map("".join, parts)
-        if len(lengths) == 1 or lengths == [0, length]:
-            return Stream("stderr" if of_stderr else "stdout", stderr if of_stderr else stdout, number)
         return Streams(stdout, stderr, lengths, number)
 
     def each(self) -> list[Stream]:
@@ -646,6 +647,8 @@ Message: TypeAlias = (
 #: What the code shows.
 Output: TypeAlias = Stream | Flush | DisplayData | ClearOutput | ExecuteResult | Error | Payload
 
+#: A text of so many characters travels beside the JSON.
+_LONG = 1 << 16
 _NESTED: dict[str, type] = {"state": ProcessState, "error": Error}
 _TYPES: dict[str, type] = {t.__name__: t for t in get_args(Message)}
 
@@ -656,6 +659,9 @@ def _fields(value: Any) -> dict[str, Json]:
 
 def to_json(message: Message) -> tuple[dict[str, Json], Sequence[Buffer]]:
     """Split a message into its JSON part and its buffers."""
+    if isinstance(message, Stream) and len(message.text) >= _LONG:  # JSON would look at every character
+        content = {"name": message.name, "number": message.number}
+        return {"type": "Stream", "content": content}, (message.text.encode("utf-8", "surrogatepass"),)
     content = _fields(message)
     for name in _NESTED.keys() & content.keys():
         if isinstance(content[name], _NESTED[name]):
@@ -671,9 +677,11 @@ def from_json(data: dict[str, Json], buffers: Sequence[Buffer]) -> Message:
         for name in _NESTED.keys() & content.keys():
             if isinstance(content[name], dict):
                 content[name] = _NESTED[name](**content[name])
-        if buffers:
+        if buffers and cls is Stream:
+            content["text"] = str(buffers[0], "utf-8", "surrogatepass")
+        elif buffers:
             content["buffers"] = tuple(buffers)
         message: Message = cls(**content)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a message of ipytimeout: {str(data)[:200]}") from error
     return message

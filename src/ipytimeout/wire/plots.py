@@ -6,8 +6,9 @@ was drawn on it, whom an artist tells that it has changed, and a resolution that
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -95,8 +96,23 @@ def _set_attributes(obj: Any, state: dict[str, Any]) -> None:
 
 def _set_artist(artist: Any, states: Sequence[dict[str, Any]]) -> None:
     state, beside = states
-    artist.__setstate__(dict(state)) if hasattr(artist, "__setstate__") else vars(artist).update(state)
+    with shown_by_nobody():
+        artist.__setstate__(dict(state)) if hasattr(artist, "__setstate__") else vars(artist).update(state)
     vars(artist).update(beside)
+
+
+@contextlib.contextmanager
+def shown_by_nobody() -> Iterator[None]:
+    """Let a figure be opened without being shown: with ipympl, one that is opened is shown below the cell."""
+    backend = getattr(sys.modules.get("ipympl.backend_nbagg"), "_Backend_ipympl", None)
+    if backend is None:
+        yield
+        return
+    before = list(backend._to_show), backend._draw_called
+    try:
+        yield
+    finally:
+        backend._to_show, backend._draw_called = before
 
 
 # ---------------------------------------------------------------- axes that share their limits

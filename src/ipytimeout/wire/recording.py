@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from ipytimeout.wire.messages import Buffer, Stream
 
@@ -19,6 +19,8 @@ SIZE = 1 << 20
 _HEAD = struct.Struct("<QBI")  # number, stream, length of the text in bytes
 _NAMES = ("", "stdout", "stderr")
 _KINDS = {name: kind for kind, name in enumerate(_NAMES)}
+#: Added to the kind of stream: this is a text and the end of its line, two texts as ``print`` writes them, in one.
+_PRINTED = 4
 _HEAD_SIZE = 13  # a number and no call: see ``Recorder.note``
 _END = bytes(_HEAD_SIZE)
 
@@ -30,13 +32,18 @@ class Recorder:
         self._memory = memory
         self._used = 0
 
-    def note(self, texts: Iterable[tuple[str, str, int]]) -> bool:
+    def note(self, texts: Sequence[tuple[str, str, int]]) -> bool:
         """Keep texts, each with its stream and its number, until ``forget``; tell whether there was room for them."""
-        parts = []
-        for name, text, number in texts:
-            data = text.encode("utf-8", "surrogatepass")
-            parts += [_HEAD.pack(number, _KINDS[name], len(data)), data]
-        marked = b"".join((*parts, _END))
+        if _are_printed(texts):
+            (_, text, _), (name, _, number) = texts
+            data = (text + "\n").encode("utf-8", "surrogatepass")
+            marked = _HEAD.pack(number, _KINDS[name] + _PRINTED, len(data)) + data + _END
+        else:
+            parts = []
+            for name, text, number in texts:
+                data = text.encode("utf-8", "surrogatepass")
+                parts += [_HEAD.pack(number, _KINDS[name], len(data)), data]
+            marked = b"".join((*parts, _END))
         size = len(marked) - _HEAD_SIZE
         # Nothing is called from here on: no other thread comes in between, and no signal handler.
         end = self._used + size
@@ -59,8 +66,19 @@ def recorded(memory: Buffer, after: int) -> Iterator[Stream]:
     while at + _HEAD_SIZE <= view.nbytes:
         number, kind, length = _HEAD.unpack_from(view, at)
         at += _HEAD_SIZE
-        if kind not in (1, 2) or at + length > view.nbytes:
+        printed, kind = divmod(kind, _PRINTED)
+        if kind not in (1, 2) or printed > 1 or at + length > view.nbytes:
             return
         if number > after:
-            yield Stream(_NAMES[kind], bytes(view[at : at + length]).decode("utf-8", "surrogatepass"), number)
+            text = bytes(view[at : at + length]).decode("utf-8", "surrogatepass")
+            # The text may have come already, and the end of its line not.
+            yield Stream(_NAMES[kind], text[-1:] if printed and number - 1 == after else text, number)
         at += length
+
+
+def _are_printed(texts: Sequence[tuple[str, str, int]]) -> bool:
+    """Tell whether these are what ``print`` writes: a text, and right after it the end of its line."""
+    if len(texts) != 2:
+        return False
+    (first, _, number), (second, end, next_number) = texts
+    return end == "\n" and first == second and next_number == number + 1

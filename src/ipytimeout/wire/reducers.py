@@ -77,6 +77,8 @@ def _classify(cls: type) -> Reducer | None:
         return reduce_class
     if issubclass(cls, BaseException):
         return raised.reduce_exception
+    if issubclass(cls, threading.local):
+        return small.reduce_local
     for name, reducer in _BY_NAME.items():
         if any(f"{base.__module__}.{base.__qualname__}" == name for base in cls.__mro__):
             return reducer

@@ -6,9 +6,9 @@ In both processes. What they are made of is known to the garbage collector only.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import sys
-import threading
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -59,10 +59,18 @@ def make_reader(lines: Any, dialect: dict[str, Any]) -> Any:
 
 
 def reduce_local(local: Any, pickler: NamespacePickler) -> Any:
-    """With the values of the thread that runs the cells."""
-    if type(local) is not threading.local:
+    """With the values of the thread that runs the cells; any other thread begins with what it is made of."""
+    cls, values = type(local), values_of_local(local)
+    if dataclasses.is_dataclass(cls) and cls.__init__ is not object.__init__:
+        fields = {each.name: values[each.name] for each in dataclasses.fields(cls) if each.init and each.name in values}
+        return make_local, (cls, fields), values, None, None, put_local
+    if cls.__init__ is not object.__init__:
         raise Refused("a thread's own values cannot leave their process")
-    return threading.local, (), values_of_local(local), None, None, put_local
+    return cls, (), values, None, None, put_local
+
+
+def make_local(cls: Any, fields: dict[str, Any]) -> Any:
+    return cls(**fields)
 
 
 def values_of_local(local: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ DELAY = 0.3
 INTERVAL = 0.2
 LATER_INTERVAL = 1.0
 LATER = 60.0
+#: A panel that was on the page for so long, in seconds, may be in a file; and so many lines are kept for those.
+_SAVED, _MOST_LINES = 10.0, 50
 #: From here on the bar warns.
 _NEARLY = 0.8
 #: So many frames of a stack are shown: the innermost.
@@ -101,6 +104,11 @@ _STYLE = """<style>
 }
 .ipytimeout .ipt-stack b { color: var(--jp-brand-color1, #1976d2); font-weight: 600; }
 .ipytimeout .ipt-stack i { color: var(--ipt-dim); font-style: normal; }
+.ipytimeout.jupyter-widgets-disconnected > * { display: none; }
+.ipytimeout.jupyter-widgets-disconnected::before {
+  content: "… out of reach: the kernel was restarted, or the connection to it is lost"; padding: 0 0 0 8px;
+  font: 13px/28px var(--jp-ui-font-family, system-ui, sans-serif); color: var(--ipt-dim);
+}
 @media (prefers-reduced-motion: reduce) { .ipytimeout * { transition: none !important; } }
 @container (max-width: 600px) { .ipytimeout .ipt-memory { display: none; } }
 @container (max-width: 560px) { .ipytimeout .ipt-note { display: none; } }
@@ -108,6 +116,10 @@ _STYLE = """<style>
 @container (max-width: 420px) { .ipytimeout .ipt-bar { display: none; } .ipytimeout .ipt-text { margin-left: 8px; } }
 @container (max-width: 300px) { .ipytimeout .ipt-more { display: none; } }
 </style>"""
+
+
+#: What panels have become that may be in a file: a page that opens it finds them as long as this process lives.
+_LINES: deque[Widgets] = deque()
 
 
 class PanelView(SilentView):
@@ -130,6 +142,7 @@ class PanelView(SilentView):
         self._widgets: Widgets | None = None
         self._hears = False
         self._next = time.monotonic() + DELAY
+        self._shown = inf
         self._drawn: Phase | None = None
         self._holds_place = holds_place
         self._has_stack = has_stack
@@ -174,6 +187,7 @@ class PanelView(SilentView):
             if self._slot.comms is not None:
                 self._slot.comms.records.show()  # ipywidgets is imported by now
             self._slot.put(self._widgets.bundle)
+            self._shown = time.monotonic()
         self._widgets.draw(facts)
 
     def _wish(self, message: Message) -> None:
@@ -205,7 +219,13 @@ class PanelView(SilentView):
             self._widgets.become(content["text/html"])
         else:
             self._slot.put(content)
-            self._widgets.close()
+            if time.monotonic() - self._shown > _SAVED:
+                self._widgets.become(content["text/html"])
+                _LINES.append(self._widgets)
+            else:
+                self._widgets.close()
+            if len(_LINES) > _MOST_LINES:
+                _LINES.popleft().close()
         self._widgets = self._state = None
 
 
@@ -334,6 +354,7 @@ class Widgets:
         self._box.remove_class("ipytimeout")
         self._all = [widget for widget in self._all if widget not in (line, self._box)]
         self.close()
+        self._all = [line, self._box]
 
     def close(self) -> None:
         """Close every widget, with what belongs to it: a closed widget leaves its layout and style open."""

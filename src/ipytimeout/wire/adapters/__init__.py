@@ -151,6 +151,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
     from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
+    from ipytimeout.wire.adapters.rich import RICH
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.widgets import WIDGETS
 
@@ -178,6 +179,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "bokeh": BOKEH,
         "the settings of bokeh": BOKEH_SETTINGS,
         "IPython": SHELL,
+        "rich": RICH,
         "inline figures": INLINE,
         "widgets": WIDGETS,
         "attributes": AssignedAttributes(),

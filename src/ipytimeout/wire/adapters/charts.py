@@ -61,27 +61,33 @@ def _set_renderer(renderers: dict[str, Any], name: str, kind: type, values: dict
 
 
 class _Templates:
-    """``pio.templates``: which is the default, and those of the notebook's own."""
+    """``pio.templates``: which is the default, those of the notebook's own, and those of Plotly that it has changed."""
 
     module = "plotly.io._templates"
 
     def __init__(self) -> None:
-        self._of_plotly: frozenset[str] | None = None
+        #: As they are in Plotly; each is read from its file when one like it has been in use here.
+        self._of_plotly: Any = None
 
     def read(self) -> dict[str, Any]:
-        config = getattr(sys.modules[self.module], "templates", None)
+        module: Any = sys.modules[self.module]
+        config = getattr(module, "templates", None)
         if config is None:
             return {}
         if self._of_plotly is None:
-            self._of_plotly = frozenset(type(config)()._templates)
-        own = {name: each for name, each in config._templates.items() if name not in self._of_plotly}
-        found = {f"template {name}": each.to_plotly_json() for name, each in own.items()}
+            self._of_plotly = type(config)()
+        found: dict[str, Any] = {}
+        for name, each in config._templates.items():
+            if name in self._of_plotly and (each is module.Lazy or each._props == self._of_plotly[name]._props):
+                continue
+            found[f"template {name}"] = each.to_plotly_json()
         if not isinstance(config.default, str | None):
             return {**found, "default": config.default.to_plotly_json()}
         return {**found, "default": config.default}
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        config = sys.modules[self.module].templates
+        module: Any = sys.modules[self.module]
+        config = module.templates
         for item, value in items.items():
             if item.startswith("template "):
                 config[item.removeprefix("template ")] = value
@@ -89,7 +95,11 @@ class _Templates:
             default = items["default"]
             config._default = config._validate(default) if isinstance(default, dict) else default
         for item in gone:
-            config._templates.pop(item.removeprefix("template "), None)
+            name = item.removeprefix("template ")
+            if name in type(config)():
+                config._templates[name] = module.Lazy
+            else:
+                config._templates.pop(name, None)
 
 
 class _Altair:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ipytimeout.wire.plots import shown_by_nobody
+
 
 class _Matplotlib:
     """``rcParams``, read and written past its own access: that warns, and would choose a backend."""
@@ -52,13 +54,21 @@ class _Pyplot:
             if item.startswith("figure "):
                 # One that was unpickled has opened itself, under a number of its own.
                 for number in [number for number, each in open_ones.figs.items() if each.canvas.figure is value]:
-                    del open_ones.figs[number]
+                    _close_widgets(open_ones.figs.pop(number))
                 make = pyplot._get_backend_mod().new_figure_manager_given_figure
-                open_ones._set_new_active_manager(make(int(item.removeprefix("figure ")), value))
+                with shown_by_nobody():
+                    open_ones._set_new_active_manager(make(int(item.removeprefix("figure ")), value))
             elif item == "hook":
                 pyplot.uninstall_repl_displayhook() if value == "NONE" else pyplot.install_repl_displayhook()
         if "current" in items and items["current"] in open_ones.figs:
             open_ones.set_active(open_ones.figs[items["current"]])
+
+
+def _close_widgets(manager: Any) -> None:
+    """With ipympl, the canvas of a figure and its toolbar are widgets, which stay when nobody has them."""
+    for widget in (manager.canvas, manager.toolbar):
+        if (close := getattr(widget, "close", None)) is not None:
+            close()
 
 
 class _Colours:

@@ -26,7 +26,8 @@ class _Shell:
             return {}
         items: dict[str, Any] = {f"trait {name}": getattr(shell, name, None) for name in _TRAITS}
         items["traceback mode"] = shell.InteractiveTB.mode
-        items["precision"] = shell.display_formatter.formatters["text/plain"].float_precision
+        # Whatever else the notebook has put there shows numbers in a way of its own.
+        items["precision"] = getattr(shell.display_formatter.formatters["text/plain"], "float_precision", "")
         items["formats"] = sorted(shell.display_formatter.active_types)
         items |= {f"extension {name}": True for name in shell.extension_manager.loaded - _NOT_SENT}
         items |= {f"alias {name}": command for name, command in shell.alias_manager.aliases}
