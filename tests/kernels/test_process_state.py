@@ -68,6 +68,27 @@ ROWS = {
         "4321",
         "sys.getrecursionlimit() == 5432",
     ),
+    "the garbage collector": (
+        "import gc\ngc.disable(); gc.set_threshold(555, 5, 5)",
+        "print(gc.isenabled(), gc.get_threshold()[0]); gc.enable(); gc.set_threshold(666, 5, 5)",
+        "False 555",
+        "gc.isenabled() and gc.get_threshold()[0] == 666",
+    ),
+    "the time zone": (
+        "import os, time\nos.environ['TZ'] = 'UTC-9'; time.tzset()",
+        "print(time.localtime(0).tm_hour); os.environ['TZ'] = 'UTC-2'; time.tzset()",
+        "9",
+        "time.localtime(0).tm_hour == 2",
+    ),
+    "a handler of a signal": (
+        ("import os, signal\ncame = []\ndef handler(signum, frame): came.append(signum)\n"
+        "old = signal.signal(signal.SIGUSR1, handler)\nold = signal.signal(signal.SIGALRM, handler)"),
+        ("os.kill(os.getpid(), signal.SIGUSR1); old = signal.signal(signal.SIGUSR2, lambda *_: came.append('lambda'))\n"
+        "old = signal.signal(signal.SIGALRM, signal.SIG_DFL); print(came == [signal.SIGUSR1])"),
+        "True",
+        ("(os.kill(os.getpid(), signal.SIGUSR2), signal.getsignal(signal.SIGUSR1) is handler) and "
+        "signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and came == [signal.SIGUSR1, 'lambda']"),
+    ),
     "an attribute of a module": (
         "import math, statistics\nmath.tau2 = kept = [1]",
         "math.tau2.append(2); statistics.fast = print; print(math.tau2)",

@@ -21,7 +21,7 @@ class _Shell:
     module = "IPython"
 
     def read(self) -> dict[str, Any]:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return {}
         items: dict[str, Any] = {f"trait {name}": getattr(shell, name, None) for name in _TRAITS}
@@ -59,7 +59,7 @@ class _Shell:
             f"printer {mime} {kind.__module__}.{kind.__qualname__}": (kind, function)
             for mime, formatter in formatters.items()
             for kind, function in formatter.type_printers.items()
-            if _is_of_notebook(function)
+            if is_of_notebook(function)
         }
 
     @staticmethod
@@ -67,10 +67,10 @@ class _Shell:
         """Return what the notebook has registered to be called with each cell."""
         lists = {f"callbacks {event}": functions for event, functions in shell.events.callbacks.items()}
         lists |= {f"transformers {name}": getattr(shell, name) for name in _TRANSFORMERS}
-        return {item: own for item, functions in lists.items() if (own := tuple(filter(_is_of_notebook, functions)))}
+        return {item: own for item, functions in lists.items() if (own := tuple(filter(is_of_notebook, functions)))}
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return
         for item, value in items.items():
@@ -134,7 +134,7 @@ def _reloader(shell: Any) -> Any:
     return getattr(shell.magics_manager.registry.get("AutoreloadMagics"), "_reloader", None)
 
 
-def _is_of_notebook(function: Any) -> bool:
+def is_of_notebook(function: Any) -> bool:
     """Tell whether this can only be told by what it is made of: the notebook's own, and what a library has made.
 
     IPython's own, and those of its figures, come with their settings.
@@ -149,7 +149,7 @@ def _is_of_notebook(function: Any) -> bool:
 
 def _put_own(functions: list[Any], own: tuple[Any, ...]) -> None:
     """Let these be the notebook's in a list; all others stay where they are."""
-    functions[:] = [each for each in functions if not _is_of_notebook(each)] + list(own)
+    functions[:] = [each for each in functions if not is_of_notebook(each)] + list(own)
 
 
 class _Inline:
@@ -166,7 +166,7 @@ class _Inline:
         return {name: _copied(getattr(own, name)) for name in self._traits}
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return
         own: Any = sys.modules[self.module].InlineBackend.instance(parent=shell)
@@ -181,7 +181,7 @@ def _copied(value: Any) -> Any:
     return type(value)(value) if type(value) in (dict, set, list) else value
 
 
-def _get_shell() -> Any:
+def get_shell() -> Any:
     get: Callable[[], Any] | None = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return get() if get is not None else None
 
