@@ -145,7 +145,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.compiled import NETWORKX
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, INTERPRETER, LOCALE, SHOWN, WARNINGS, ZONE
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NAMESPACES, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.adapters.signals import SIGNALS
@@ -163,6 +163,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "numpy": NUMPY,
         "pandas": PANDAS,
         "the accessors of pandas": ACCESSORS,
+        "the namespaces of polars": NAMESPACES,
         "pyplot": PYPLOT,
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,

@@ -28,6 +28,9 @@ class _Shell:
         items["traceback mode"] = shell.InteractiveTB.mode
         items["precision"] = shell.display_formatter.formatters["text/plain"].float_precision
         items["formats"] = sorted(shell.display_formatter.active_types)
+        items["pprint"] = shell.display_formatter.formatters["text/plain"].pprint
+        items["automagic"] = shell.magics_manager.auto_magic
+        items["pushed directories"] = list(shell.dir_stack)
         items |= {f"extension {name}": True for name in shell.extension_manager.loaded - _NOT_SENT}
         items |= {f"alias {name}": command for name, command in shell.alias_manager.aliases}
         items |= self._magics(shell.magics_manager.magics)
@@ -88,6 +91,12 @@ class _Shell:
                 shell.InteractiveTB.set_mode(mode=value)
             case ["precision"]:
                 shell.display_formatter.formatters["text/plain"].float_precision = value
+            case ["pprint"]:
+                shell.display_formatter.formatters["text/plain"].pprint = value
+            case ["automagic"]:
+                shell.magics_manager.auto_magic = value
+            case ["pushed", "directories"]:
+                shell.dir_stack[:] = value
             case ["autoreload"]:
                 vars(_reloader(shell)).update(value)
             case ["formats"]:
