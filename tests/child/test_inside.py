@@ -330,9 +330,6 @@ def test_a_checkpoint_is_finished_before_the_deadline_ends_the_code(child: LiveC
     """What is nearly safe is to be safe; the next signal of the warden ends the code."""
     code = """
 class Slow:
-    def __init__(self):
-        next(begun := (n for n in "ab"))
-        self.begun = begun
     def __reduce__(self):
         print("go")
         until = time.monotonic() + 0.5
@@ -352,9 +349,6 @@ def test_after_the_code_has_ended_nothing_is_sent_any_more(child: LiveChild) -> 
     """A ``__reduce__`` that is called for the changes may use what the code may use."""
     code = """
 class Late:
-    def __init__(self):
-        next(begun := (n for n in "ab"))
-        self.begun = begun
     def __reduce__(self):
         checkpoint(late=1); progress(0.9)
         return int, (int(remaining() == float("inf")),)

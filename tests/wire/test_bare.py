@@ -89,7 +89,8 @@ class Part:
     def __setstate__(self, state): self.kept, self.left_out = state["kept"], "made anew"
 class Reduced:
     def __init__(self, n): self.n, self.cache = n, {}
-    def __reduce__(self): return Reduced, (self.n,)
+    def __getstate__(self): return self.n
+    def __setstate__(self, n): self.n, self.cache = n, None
 class Slotted:
     __slots__ = ("a", "other")
     def __getstate__(self): return None

@@ -133,12 +133,15 @@ def _only_hooks_of_the_notebook(cls: type) -> bool:
     """Whether instances are attributes and slots only, and only the notebook has a say in how they are pickled."""
     if cls.__module__ != "__main__" or cls in copyreg.dispatch_table:
         return False
+    if any(name in vars(base) for base in cls.__mro__[:-1] for name in ("__reduce_ex__", "__reduce__")):
+        return False  # it says not only what is left out, but how it is made
     hooked = False
     for base in cls.__mro__[:-1]:
         hooks = [vars(base)[name] for name in HOOKS if name in vars(base)]
         if classes.is_by_value(base):
             # A dataclass with slots has two that are not the notebook's: they say what there is anyway.
-            hooked = hooked or any(getattr(hook, "__module__", "") != "dataclasses" for hook in hooks)
+            leaves_out = vars(base).get("__getstate__")
+            hooked = hooked or getattr(leaves_out, "__module__", "dataclasses") != "dataclasses"
         elif hooks or base.__basicsize__ > _LARGEST:
             return False
     return hooked and cls.__itemsize__ == 0
