@@ -304,7 +304,7 @@ class Walk:
         if isinstance(obj, functools._lru_cache_wrapper):
             return f"{shown}({self.text(obj.__wrapped__, depth)},{obj.cache_info()})"
         if cls.__module__.startswith(WHOLE):
-            return f"{shown}({self.pairs(without_remembered(attributes_of(obj)), depth)})"
+            return f"{shown}({self.pairs(without_remembered(obj, attributes_of(obj)), depth)})"
         if says_how_to_pickle(cls):
             reduced = obj.__reduce_ex__(4)
             self.alive.append(reduced)
@@ -326,7 +326,7 @@ class Walk:
         return self.text(state, depth)
 
 
-def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
+def without_remembered(obj: Any, state: dict[Any, Any]) -> dict[Any, Any]:
     """Leave out what objects of matplotlib only remember for themselves: private, and found anew when it is needed."""
     seen = dict(state)
     if "_parents" in state and "_invalid" in state:
@@ -335,9 +335,11 @@ def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
         # By their address, as it was where they were pickled. What is gone is passed over, and deleted some time.
         seen["_parents"] = [alive for ref in state["_parents"].values() if (alive := ref()) is not None]
     if "_mtx" in state and not state.keys().isdisjoint(MADE_OF_OTHERS):
-        # What a transform that is made of others has computed of them.
-        seen.pop("_mtx")
+        # What a transform that is made of others has computed of them, or would compute when it is asked.
+        seen["_mtx"] = answer(obj, state, "get_matrix")
         seen.pop("_inverted", None)
+    if "_points" in state and "_bbox" in state:
+        seen["_points"] = answer(obj, state, "get_points")
     if "_rotation_mode" in state:
         # With what a text was measured last: that of its figure, which is looked up when there is none.
         seen.pop("_renderer", None)
@@ -353,6 +355,15 @@ def without_remembered(state: dict[Any, Any]) -> dict[Any, Any]:
         # An index of the callbacks, which are written beside it, in the order in which they were entered.
         seen.pop("_func_cid_map", None)
     return seen
+
+
+def answer(obj: Any, state: dict[Any, Any], method: str) -> Any:
+    """Ask a twin of a transform, so that the transform itself computes nothing by being looked at."""
+    numpy = sys.modules["numpy"]
+    twin = object.__new__(type(obj))
+    vars(twin).update(state)
+    with numpy.errstate(all="ignore"):
+        return numpy.array(getattr(twin, method)())
 
 
 #: Where transforms keep the others of which they are made.

@@ -30,7 +30,7 @@ LISTED = {
     "a hash that was begun": r"a hash that was begun cannot leave its process",
     "a bare `mmap`": r"a memory map( of a file without a name)? cannot leave its process",
     "an iterator of matches": r"an iterator of matches cannot leave its process",
-    "a reader of CSV that has begun": r"a reader of CSV that has begun cannot leave its process",
+    "of batches or pairs": r"an iterator of batches or pairs cannot leave its process",
     "a token of a `ContextVar`": r"a token of a context cannot leave its process",
     "whose text has changed on disk": r"its text has changed on disk",
 }

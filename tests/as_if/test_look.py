@@ -107,3 +107,22 @@ def test_expressions_of_sympy_are_values(monkeypatch: pytest.MonkeyPatch) -> Non
     x, y = Basic("x"), Basic("y")
     assert text([x, x]) == text([x, Basic("x")]) != text([x, y])
     assert shared({"a": x, "b": x}, {}) == []
+
+
+def test_what_a_transform_would_say_is_written_whether_it_has_computed_it_or_not() -> None:
+    """One that has not been asked reads like one that has, and one that remembers the wrong thing does not."""
+    transforms = pytest.importorskip("matplotlib.transforms")
+
+    def made(*, asked: bool, remembers: float | None = None) -> Any:
+        both = transforms.Affine2D().scale(2) + transforms.Affine2D().translate(1, 2)
+        assert type(both) is transforms.CompositeAffine2D
+        if asked:
+            both.get_matrix()
+        if remembers is not None:
+            both._mtx, both._invalid = np.full((3, 3), remembers), 0
+        return both
+
+    assert text(made(asked=False)) == text(made(asked=True)) != text(made(asked=True, remembers=7.0))
+    asked_not = made(asked=False)
+    text(asked_not)
+    assert asked_not._mtx is None

@@ -70,6 +70,27 @@ ROWS = {
         "4321",
         "sys.getrecursionlimit() == 5432",
     ),
+    "the garbage collector": (
+        "import gc\ngc.disable(); gc.set_threshold(555, 5, 5)",
+        "print(gc.isenabled(), gc.get_threshold()[0]); gc.enable(); gc.set_threshold(666, 5, 5)",
+        "False 555",
+        "gc.isenabled() and gc.get_threshold()[0] == 666",
+    ),
+    "the time zone": (
+        "import os, time\nos.environ['TZ'] = 'UTC-9'; time.tzset()",
+        "print(time.localtime(0).tm_hour); os.environ['TZ'] = 'UTC-2'; time.tzset()",
+        "9",
+        "time.localtime(0).tm_hour == 2",
+    ),
+    "a handler of a signal": (
+        ("import os, signal\ncame = []\ndef handler(signum, frame): came.append(signum)\n"
+        "old = signal.signal(signal.SIGUSR1, handler)\nold = signal.signal(signal.SIGALRM, handler)"),
+        ("os.kill(os.getpid(), signal.SIGUSR1); old = signal.signal(signal.SIGUSR2, lambda *_: came.append('lambda'))\n"
+        "old = signal.signal(signal.SIGALRM, signal.SIG_DFL); print(came == [signal.SIGUSR1])"),
+        "True",
+        ("(os.kill(os.getpid(), signal.SIGUSR2), signal.getsignal(signal.SIGUSR1) is handler) and "
+        "signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and came == [signal.SIGUSR1, 'lambda']"),
+    ),
     "an attribute of a module": (
         "import math, statistics\nmath.tau2 = kept = [1]",
         "math.tau2.append(2); statistics.fast = print; print(math.tau2)",
@@ -99,6 +120,13 @@ ROWS = {
         "%greet you\n%alias part echo bye",
         "hello you",
         "get_ipython().alias_manager.is_alias('part')",
+    ),
+    "%pprint": ("%pprint", "print([*range(3)])\n%pprint", "[0, 1, 2]\nPretty printing has been turned ON", "get_ipython().display_formatter.formatters['text/plain'].pprint"),
+    "%pushd": (
+        "import contextlib, io, os\nhere = os.getcwd()\nos.makedirs('sub', exist_ok=True)\n%pushd sub",
+        "with contextlib.redirect_stdout(io.StringIO()): get_ipython().run_line_magic('popd', '')\nprint('back')",
+        "back",
+        "os.getcwd() == here and get_ipython().dir_stack == []",
     ),
     "%precision": ("%precision 3", "from math import pi\n%precision 4\ndisplay(pi)", "3.1416", "get_ipython().display_formatter.formatters['text/plain'].float_format == '%.4f'"),
     "an extension": (
@@ -186,3 +214,19 @@ def test_the_history_tells_libraries_the_number_of_the_cell(own_kernel: Kernel) 
     code = "tail = get_ipython().history_manager.get_tail(2)\nprint([n for _, n, _ in tail], get_ipython().execution_count)"
     native, timed = (own_kernel.run(magic + code).stdout for magic in ("", "%%timeout -q 60\n"))
     assert timed == re.sub(r"\d+", lambda number: str(int(number[0]) + 1), native) != ""
+
+
+def test_an_object_that_a_cell_deletes_goes_after_the_cell(own_kernel: Kernel) -> None:
+    """What refers to it weakly, or waits for its end, sees that then; and sees it once."""
+    made = """
+import weakref
+class K:
+    def __del__(self): seen.append("deleted")
+seen, k = [], K()
+ref, end = weakref.ref(k), weakref.finalize(k, seen.append, "finalized")"""
+    assert own_kernel.run(f"%%timeout -q 60\n{made}").status == "ok"
+    assert own_kernel.run("%%timeout -q 60\ndel k\nprint(ref() is None, end.alive, seen)").stdout == "False True []\n"
+    assert own_kernel.run("import gc; _ = gc.collect()").status == "ok"
+    assert own_kernel.run("print(ref() is None, end.alive, sorted(seen))").stdout == (
+        "True False ['deleted', 'finalized']\n"
+    )

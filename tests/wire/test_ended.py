@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import csv
+import importlib
 import io
 import multiprocessing.pool
 import re
@@ -67,6 +69,48 @@ def test_an_open_file_is_written_on_where_it_was(tmp_path: Path, mode: str) -> N
         with sent(file) as there:
             there.write(two)
     assert path.read_text() == "onetwo"
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_text_of_which_lines_were_taken_is_read_on(tmp_path: Path, newline: str) -> None:
+    """``next(file)`` has the file tell no more where it is."""
+    path = tmp_path / "file"
+    path.write_text(newline.join(["a", "ä", "c", ""]), newline="", encoding="utf-8")
+    with path.open(encoding="utf-8") as file:
+        next(file)
+        other = sent(file)
+        assert [*other] == ["ä\n", "c\n"] == [*file]
+        other.close()
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bz2", "lzma"])
+@pytest.mark.parametrize("mode", ["rb", "rt"])
+def test_a_packed_file_is_read_on_where_it_was(tmp_path: Path, kind: str, mode: str) -> None:
+    """Its name stays, and to close it closes the file that it is in."""
+    library: Any = importlib.import_module(kind)
+    path = tmp_path / "file"
+    with library.open(path, "wt") as file:
+        file.write("one\ntwo\n")
+    with library.open(path, mode) as file:
+        file.readline()
+        other = sent(file)
+        assert other.read() == file.read() != ""
+        assert getattr(other, "name", "") == getattr(file, "name", "")  # that of some is newer than Python 3.11
+        other.close()
+        assert other.closed
+
+
+def test_a_reader_of_csv_goes_on(tmp_path: Path) -> None:
+    """And knows how many lines it has read."""
+    path = tmp_path / "file"
+    path.write_text('a,b\n"c\nd",e\nf,g\n')
+    with path.open(newline="") as file:
+        reader = csv.reader(file)
+        assert next(reader) == ["a", "b"]
+        once = sent(reader)
+        assert next(once) == ["c\nd", "e"]
+        twice = sent(once)
+        assert (next(twice), twice.line_num) == (["f", "g"], 4)
 
 
 def test_a_file_that_is_none_of_the_disk_is_refused() -> None:

@@ -25,6 +25,7 @@ from ipytimeout.child.changes import Watch
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.wire.classes import make_class
+from ipytimeout.wire.enums import make_enum
 from ipytimeout.wire.memory import Filling, share
 from ipytimeout.wire.messages import Attached, Buffer, Checkpoint
 from ipytimeout.wire.pickling import needed_first
@@ -32,6 +33,7 @@ from ipytimeout.wire.streams import Number, NumberedPickler, dump_parts, plain_r
 from ipytimeout.wire.table import ObjectTable
 
 _BY_NUMBER = (type, types.FunctionType, types.ModuleType)
+_MAKERS = (make_class, make_enum)
 
 
 class Checkpoints:
@@ -84,7 +86,7 @@ class Checkpoints:
             if number < table.seeds or (isinstance(obj, _BY_NUMBER) and number not in table.private)
         }
         # The host has one of its own, behind the table: it makes each class once, in however many messages it comes.
-        return {**numbers, id(make_class): len(table.objects)}
+        return {**numbers, **dict.fromkeys(map(id, _MAKERS), len(table.objects))}
 
     def _pickled(self, values: Mapping[str, object]) -> Checkpoint:
         parts = sorted(values.items(), key=needed_first)
@@ -178,7 +180,7 @@ class _Pickler(NumberedPickler):
 
     def reducer_override(self, obj: Any) -> Any:
         reduced = super().reducer_override(obj)
-        if isinstance(obj, type) and isinstance(reduced, tuple) and reduced[0] is make_class:
+        if isinstance(obj, type) and isinstance(reduced, tuple) and reduced[0] in _MAKERS:
             self._made[id(obj)] = obj  # alive, so that no other class ever has this number
             function, args, *rest = reduced
             return (function, (*args, id(obj)), *rest)

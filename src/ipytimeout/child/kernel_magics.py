@@ -5,6 +5,9 @@ Law of the file: what shows something shows it here; what is about the kernel sa
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +16,15 @@ from IPython.core.error import UsageError
 if TYPE_CHECKING:
     # What IPython annotates differs from release to release; here it counts as unknown.
     Magics: Any
+    line_cell_magic: Any
     line_magic: Any
     magics_class: Any
+    needs_local_scope: Any
+    no_var_expand: Any
     page: Any
 else:
     from IPython.core import page
-    from IPython.core.magic import Magics, line_magic, magics_class
+    from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 
 @magics_class
@@ -71,16 +77,32 @@ class SubshellMagics(Magics):  # type: ignore[misc]
         raise _of_the_kernel("subshell")
 
 
+@magics_class
+class NestedMagics(Magics):  # type: ignore[misc]
+    """This package's own, for a cell that has one inside: what they are made of is imported when one is used."""
+
+    @no_var_expand  # type: ignore[untyped-decorator]
+    @needs_local_scope  # type: ignore[untyped-decorator]
+    @line_cell_magic  # type: ignore[untyped-decorator]
+    def timeout(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> object:
+        """Run a statement, or a cell, under a deadline of its own, and under that of the run."""
+        # The user's code is what starts processes here, as with ``timeout(5).run``.
+        magics = importlib.import_module("ipytimeout.magics").TimeoutMagics(self.shell)
+        return magics.timeout(line, cell, local_ns)
+
+    @line_cell_magic  # type: ignore[untyped-decorator]
+    def autotimeout(self, line: str, cell: str | None = None) -> None:
+        """Put a deadline on every later cell that has none of its own."""
+        raise _of_the_kernel("autotimeout")
+
+
 def _of_the_kernel(magic: str) -> UsageError:
     return UsageError(f"%{magic} is about the kernel: run it in a cell without %%timeout")
 
 
 def register(shell: Any) -> None:
     """Give a shell the magics of the kernel that is installed here, without importing it."""
-    import importlib.machinery
-    import sys
-
-    shell.register_magics(KernelMagics)
+    shell.register_magics(KernelMagics, NestedMagics)
     shell.magics_manager.register_alias("ed", "edit")
     spec = importlib.machinery.PathFinder.find_spec("ipykernel", sys.path)
     if spec is not None and spec.origin and Path(spec.origin).with_name("subshell.py").exists():

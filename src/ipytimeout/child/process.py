@@ -125,7 +125,8 @@ def flush_files(inherited: Sequence[object] = ()) -> None:
     for candidate in itertools.chain(gc.get_objects(), inherited):
         if issubclass(type(candidate), io.BufferedWriter | io.BufferedRandom | io.TextIOWrapper):
             with suppress(Exception):
-                candidate.flush()
+                if candidate.writable():  # one that is read would forget where it is, after ``next(file)``
+                    candidate.flush()
 
 
 def end_pools() -> None:

@@ -166,7 +166,6 @@ class Template:
             os.dup2(stderr, 2)
             for descriptor in (stdout, stderr, *of_warden, self._host.detach(), self._adopting.detach()):
                 os.close(descriptor)
-            gc.enable()
             _reseed()
             self._child.was_forked()
             while os.getppid() == between:  # it ends now

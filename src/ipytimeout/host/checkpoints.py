@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ipytimeout.wire.classes import make_class
+from ipytimeout.wire.enums import make_enum
 from ipytimeout.wire.messages import Checkpoint
 from ipytimeout.wire.pickling import staged
 from ipytimeout.wire.streams import CannotRebuild, Reader, collector_paused, warnings_held
 from ipytimeout.wire.table import ObjectTable
+
+#: So many parts a class is made of.
+_OF_A_CLASS = make_class.__code__.co_argcount
 
 
 @dataclass(slots=True)
@@ -93,9 +97,11 @@ def _class_maker() -> Callable[..., type]:
     """Return what makes the classes of a run, each of them once: two messages may lead to the same."""
     made: dict[int, type] = {}
 
-    def make(meta: type, name: str, bases: tuple[type, ...], birth: dict[str, Any], number: int) -> type:
+    def make(*args: Any) -> type:
+        *parts, number = args
         if number not in made:
-            made[number] = make_class(meta, name, bases, birth)
+            # An enumeration is made with its members, so of more parts.
+            made[number] = make_class(*parts) if len(parts) == _OF_A_CLASS else make_enum(*parts)
         return made[number]
 
     return make

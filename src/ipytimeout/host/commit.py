@@ -161,6 +161,7 @@ def _read(
         parts[name] = reader.read(name)
         if not name.startswith("\0"):
             stage(name, parts[name])
+    reader.close()
     return parts
 
 

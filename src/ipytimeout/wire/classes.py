@@ -8,14 +8,18 @@ when it was defined, and what they did is data, which travels as such.
 from __future__ import annotations
 
 import abc
-import enum
+import gc
+import importlib.util
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle
+
+from ipytimeout.wire.libraries import is_in_library
 
 #: What a new class has by itself, or what only describes how it was made.
 _OWN = frozenset(("__dict__", "__weakref__", "_abc_impl", "__annotations_cache__"))
@@ -33,6 +37,8 @@ def by_reference(obj: Any) -> bool:
         return False
     if module is None:
         try:  # a library's class whose module was dropped from sys.modules, or was never there under this name
+            if not _is_in_library(module_name):
+                return False  # of the user's own, or a script that ``%run -n`` has run: to import it would run it
             __import__(module_name)
             module = sys.modules[module_name]
         except Exception:
@@ -41,6 +47,12 @@ def by_reference(obj: Any) -> bool:
     for part in obj.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is obj
+
+
+def _is_in_library(module_name: str) -> bool:
+    package = module_name.partition(".")[0]
+    spec = importlib.util.find_spec(package)
+    return package in sys.modules or spec is None or not spec.has_location or is_in_library(spec.origin or "")
 
 
 def is_made_by_hand(module: Any) -> bool:
@@ -68,12 +80,10 @@ def reduce_class(cls: type) -> Any:
         return cloudpickle.cloudpickle._class_reduce(cls)
     if by_reference(cls):
         return NotImplemented
-    if issubclass(cls, enum.Enum):
-        return cloudpickle.cloudpickle._dynamic_class_reduce(cls)
     birth = {name: vars(cls)[name] for name in _AT_BIRTH if name in vars(cls)}
     birth.setdefault("__qualname__", cls.__qualname__)
     args = (type(cls), cls.__name__, cls.__bases__, birth)
-    return make_class, args, (class_attributes(cls), _registered(cls)), None, None, set_class_state
+    return make_class, args, (class_attributes(cls), registered(cls)), None, None, set_class_state
 
 
 def class_attributes(cls: type) -> dict[str, object]:
@@ -89,7 +99,7 @@ def _is_slot(cls: type, value: object) -> bool:
     return isinstance(value, types.MemberDescriptorType) and value.__objclass__ is cls
 
 
-def _registered(cls: type) -> list[type]:
+def registered(cls: type) -> list[type]:
     if not isinstance(cls, abc.ABCMeta):
         return []
     registry = abc._get_dump(cls)[0]  # type: ignore[attr-defined]
@@ -99,12 +109,29 @@ def _registered(cls: type) -> list[type]:
 def make_class(meta: type, name: str, bases: tuple[type, ...], birth: dict[str, Any]) -> type:
     """Make the bare class, without the hooks of the notebook."""
     maker = next(m for m in meta.__mro__ if not is_by_value(m))
-    with _hooks_muted(bases):
-        return maker.__new__(meta, name, bases, dict(birth))
+    if maker.__name__ == "_TypedDictMeta":
+        maker = type  # it would take the bases that the class was written with, not those that it has
+    with hooks_muted(bases):
+        made: type = maker.__new__(meta, name, bases, dict(birth))
+    _unfilled.append(weakref.ref(made))
+    return made
+
+
+#: Classes that were made and not filled yet. Where a base keeps a list of its subclasses, pickle meets the subclass
+#: while it is at its bases, makes it twice, and drops one, which ``__subclasses__()`` would show.
+_unfilled: list[weakref.ref[type]] = []
+
+
+def drop_unfilled() -> None:
+    """After something was read: let go of those that were dropped. A class is only gone when it is collected."""
+    if any(ref() is not None for ref in _unfilled):
+        gc.collect()
+    _unfilled.clear()
 
 
 def set_class_state(cls: type, state: tuple[dict[str, object], list[type]]) -> None:
     attributes, registered = state
+    _unfilled[:] = [ref for ref in _unfilled if ref() is not cls]
     for name, value in attributes.items():
         # Not the metaclass's own __setattr__: it may refuse, or count.
         type.__setattr__(cls, name, value)
@@ -115,7 +142,7 @@ def set_class_state(cls: type, state: tuple[dict[str, object], list[type]]) -> N
 
 
 @contextmanager
-def _hooks_muted(bases: tuple[type, ...]) -> Iterator[None]:
+def hooks_muted(bases: tuple[type, ...]) -> Iterator[None]:
     hooks = {}
     for base in bases:
         for cls in base.__mro__:

@@ -58,6 +58,37 @@ class Value(SingleFacet):
         return Swap(functools.partial(obj.set, delta[0]), int if old is MISSING else functools.partial(obj.set, old))
 
 
+# ---------------------------------------------------------------- contexts
+
+
+def reduce_context(context: Any, pickler: NamespacePickler) -> Any:
+    """A copy of one, with the variables of the notebook; of those of libraries each process has its own."""
+    own = {id(value) for value in pickler.namespace.values() if type(value) is contextvars.ContextVar}
+    values = [(variable, value) for variable, value in context.items() if id(variable) in own]
+    return contextvars.copy_context, (), values, None, None, set_context
+
+
+def set_context(context: Any, values: list[tuple[Any, Any]]) -> None:
+    for variable, value in values:
+        context.run(variable.set, value)
+
+
+class Values(SingleFacet):
+    """What ``context.run`` has set in a context."""
+
+    code = "values of a context"
+
+    def snapshot(self, obj: Any, sight: Sight) -> Any:
+        return dict(obj)
+
+    def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        return [(name, now) for name, now in obj.items() if before.get(name, MISSING) is not now] or None
+
+    def swap(self, obj: Any, delta: Any) -> Swap:
+        old = [(variable, obj[variable]) for variable, _ in delta if variable in obj]
+        return Swap(functools.partial(set_context, obj, delta), functools.partial(set_context, obj, old))
+
+
 # ---------------------------------------------------------------- futures, tasks, loops
 
 

@@ -14,7 +14,6 @@ import io
 import os
 import re
 import stat
-import sys
 import threading
 import types
 from typing import TYPE_CHECKING, Any
@@ -37,8 +36,12 @@ class Refused(Exception):
 
 def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
     """A file of the disk is opened again at the same place; any other only when it is closed."""
-    if f"{type(file).__module__}.{type(file).__qualname__}" in _PACKED and file.closed:
-        return make_closed_file, (type(file),), plain_attributes(file)
+    if _is_packed(file):
+        if file.closed:
+            return make_closed_file, (type(file),), plain_attributes(file)
+        return make_packed, _parts_of_packed(file), file.tell(), None, None, put_place
+    if type(file) is io.TextIOWrapper and not file.closed and _is_packed(file.buffer):
+        return io.TextIOWrapper, (file.buffer, file.encoding, file.errors), place_of(file), None, None, put_place
     raw = getattr(getattr(file, "buffer", file), "raw", file)
     if type(file) is io.TextIOWrapper and file.closed and type(raw) is not io.FileIO:
         return make_closed_text, (getattr(file, "name", None), file.encoding, file.errors)
@@ -52,7 +55,7 @@ def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
         if not file.readable() or file.writable():
             file.flush()
         path, here = os.readlink(f"/proc/self/fd/{raw.fileno()}"), os.fstat(raw.fileno())
-        there, place = os.stat(path), file.tell()
+        there, place = os.stat(path), place_of(file)
     except (OSError, ValueError):
         raise Refused("an open file cannot leave its process") from None
     if not stat.S_ISREG(here.st_mode) or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
@@ -62,6 +65,35 @@ def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
 
 #: Files in other files.
 _PACKED = ("gzip.GzipFile", "bz2.BZ2File", "lzma.LZMAFile")
+
+
+def _is_packed(file: Any) -> bool:
+    return f"{type(file).__module__}.{type(file).__qualname__}" in _PACKED
+
+
+def _parts_of_packed(file: Any) -> tuple[Any, str, Any]:
+    """Return of what a packed file that is read can be opened again."""
+    inner: Any = getattr(file, "fileobj", None) or getattr(file, "_fp", None)
+    try:
+        path = os.readlink(f"/proc/self/fd/{inner.fileno()}")
+        if not file.readable() or not os.path.samestat(os.fstat(inner.fileno()), os.stat(path)):
+            raise Refused("an open file cannot leave its process")
+    except (OSError, ValueError, AttributeError):
+        raise Refused("an open file cannot leave its process") from None
+    return type(file), path, getattr(file, "name", None) or getattr(inner, "name", path)
+
+
+def make_packed(cls: Any, path: str, name: Any) -> Any:
+    """Open a packed file for reading, and have it close what it is in."""
+    inner: Any = open(path, "rb")  # noqa: SIM115
+    inner.raw.name = name
+    if hasattr(cls, "myfileobj"):
+        file = cls(name, "rb", fileobj=inner)
+        file.myfileobj = inner
+    else:
+        file = cls(inner)
+        file._closefp = True
+    return file
 
 
 def make_closed_file(cls: Any) -> Any:
@@ -111,7 +143,34 @@ def set_file(file: Any, state: tuple[Any, Any]) -> None:
 
 def place_of(file: Any) -> Any:
     """Return where a file is; None when it is closed."""
-    return None if file.closed else file.tell()
+    if file.closed:
+        return None
+    try:
+        return file.tell()
+    except OSError:
+        if not isinstance(file, io.TextIOWrapper) or not file.seekable():
+            raise
+        return _place_by_the_rest(file)
+
+
+def _place_by_the_rest(file: Any) -> Any:
+    """Return where a file of text is after ``next(file)``, when it tells no more: by what is left of it."""
+    if os.fstat(file.fileno()).st_size > _MOST_TEXT:
+        raise Refused("an open file cannot leave its process")
+    rest = "".join(file)  # at its end it tells again
+    end = file.tell()
+    for text in (rest, rest.replace("\n", "\r\n")):
+        place = end - len(text.encode(file.encoding, file.errors or "strict"))
+        if place >= 0:
+            file.seek(place)
+            if "".join(file) == rest:
+                file.seek(place)
+                return place
+    raise Refused("an open file cannot leave its process")
+
+
+#: More than this is not read to find a place in it.
+_MOST_TEXT = 1 << 28
 
 
 def put_place(file: Any, place: Any) -> None:
@@ -299,18 +358,3 @@ def reduce_pattern(pattern: re.Pattern[Any], pickler: NamespacePickler) -> Any:
     """With the flags that were given: then ``re.compile`` of the same pattern is the very same object, as natively."""
     flags = pattern.flags & ~re.UNICODE if isinstance(pattern.pattern, str) else pattern.flags
     return re.compile, (pattern.pattern, flags)
-
-
-# ---------------------------------------------------------------- aliases of types
-
-
-def reduce_type_alias(alias: Any, pickler: NamespacePickler) -> Any:
-    """``type Alias = int`` of the notebook; elsewhere by its name."""
-    if alias.__module__ != "__main__":
-        return NotImplemented
-    return make_type_alias, (alias.__name__, alias.__value__, alias.__type_params__)
-
-
-def make_type_alias(name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
-    typing: Any = sys.modules["typing"]
-    return typing.TypeAliasType(name, value, type_params=parameters)

@@ -35,6 +35,8 @@ class CannotRestore(Exception):
 class Turn(enum.IntEnum):
     """When a swap has its turn."""
 
+    #: Slices of iterators, whatever those are.
+    OUTERMOST = -1
     #: Iterators over iterators, which take those along.
     FIRST = 0
     #: Iterators over containers, which must not have changed yet.

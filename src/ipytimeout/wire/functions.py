@@ -76,6 +76,8 @@ def _made_by_hand(namespace: dict[str, Any]) -> types.ModuleType | None:
     """Return the module that these are the globals of, where only the notebook has it."""
     if not ("__loader__" in namespace and "__spec__" in namespace and namespace["__spec__"] is None):
         return None
+    if not isinstance(namespace.get("__name__"), str):
+        return None  # of a script: ``%run`` takes its name away when it has run
     holders = (each for each in gc.get_referrers(namespace) if type(each) is types.ModuleType)
     return next((each for each in holders if vars(each) is namespace), None)
 

@@ -11,6 +11,7 @@ import contextvars
 import copyreg
 import datetime as dt
 import decimal
+import enum
 import fractions
 import functools
 import gc
@@ -33,6 +34,7 @@ from ipytimeout.wire import (
     containers,
     contexts,
     ended,
+    enums,
     frames,
     mapped,
     modules,
@@ -60,7 +62,7 @@ _IMMUTABLE: tuple[type, ...] = (
     types.MemberDescriptorType, types.GetSetDescriptorType, types.MappingProxyType, types.GenericAlias,
     types.UnionType, type({}.keys()), type({}.values()), type({}.items()), weakref.ref, re.Pattern, re.Match,
     weakref.ProxyType, weakref.CallableProxyType,
-    type(threading.RLock()), zip, map, filter, functools.cached_property, types.TracebackType,
+    zip, map, filter, functools.cached_property, types.TracebackType,
 )  # fmt: skip
 
 #: The same, for subclasses too.
@@ -75,7 +77,6 @@ _IMMUTABLE_NAMES = frozenset(
         *("asyncio.events.AbstractEventLoop", "_asyncio.Future", "asyncio.futures.Future"),
         *(
             "_csv.writer",
-            "_csv.reader",
             "numpy.ufunc",
             "numpy.dtype",
             "numpy.generic",
@@ -88,10 +89,12 @@ _IMMUTABLE_NAMES = frozenset(
 
 _KIND = attributes.Kind()
 _DICT = containers.Entries(dict, "dict")
+_BODY = attributes.ClassBody()
 _ATTRIBUTES = attributes.Attributes()
 _OWNED = attributes.OwnedAttributes()
 _SLOTS = attributes.Slots()
 _POSITION = states.Position()
+_FILE = states.OwnState("file", ended.place_of, ended.put_place)
 #: Containers that are nothing but their items.
 CONTAINERS: frozenset[type] = frozenset({dict, list, tuple, set, frozenset})
 #: The facet of last resort.
@@ -119,12 +122,18 @@ _EXACT: dict[type, tuple[Facet, ...]] = {
     threading.local: (states.OwnState("thread's own", small.values_of_local, small.put_local),),
     types.GeneratorType: (ended.Begun(),),
     type(threading.Lock()): (states.OwnState("lock", lambda lock: lock.locked(), states.put_lock),),
+    type(threading.RLock()): (states.OwnState("held", states.times_held, states.hold),),
+    contextvars.Context: (contexts.Values(),),
+    weakref.finalize: (states.OwnState("finalizer", small.is_alive, small.put_alive),),
+    itertools.islice: (states.Slice(),),
+    itertools._tee_dataobject: (states.Tee(),),  # type: ignore[attr-defined]
     **dict.fromkeys(map(type, _ITERATORS), (_POSITION,)),
     **dict.fromkeys((itertools.count, itertools.repeat, enumerate), (states.Steps(),)),
 }
 
 _BASES: tuple[tuple[Any, tuple[Facet, ...]], ...] = (
-    (type, (attributes.ClassBody(),)),
+    (enum.EnumType, (_BODY, enums.MemberAttributes())),
+    (type, (_BODY,)),
     (list, (containers.Items(list, "list"),)),
     (collections.OrderedDict, (containers.Entries(collections.OrderedDict, "ordered"),)),
     (collections.defaultdict, (_DICT, attributes.Parts("factory", "default_factory"))),
@@ -136,7 +145,7 @@ _BASES: tuple[tuple[Any, tuple[Facet, ...]], ...] = (
     (BaseException, (attributes.Raised(),)),
     (io.StringIO, (states.OwnState("text", states.text_state, states.put_stream_state),)),
     (io.BytesIO, (states.OwnState("binary", states.bytes_state, states.put_stream_state),)),
-    (ended.FILES, (states.OwnState("file", ended.place_of, ended.put_place),)),
+    (ended.FILES, (_FILE,)),
     (random.Random, (states.OwnState("random", random.Random.getstate, random.Random.setstate),)),
     (decimal.Context, (states.OwnState("decimal", states.decimal_state, states.put_decimal_state),)),
 )
@@ -157,6 +166,8 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "weakref.WeakKeyDictionary": (_WEAK,),
     "_weakrefset.WeakSet": (_WEAK,),
     "numpy.memmap": (Memory(), attributes.OwnedAttributes("mapped", mapped.OWN)),
+    "_csv.reader": (small.LinesRead(),),
+    **dict.fromkeys(("gzip.GzipFile", "bz2.BZ2File", "lzma.LZMAFile"), (_FILE,)),
     "numpy.broadcast": (states.OwnState("broadcast", small.index_of, small.go_to),),
     "pandas.core.generic.NDFrame": (_FRAME, _FLAGS),
     "pandas.Index": (_FRAME,),

@@ -216,6 +216,7 @@ def load_namespace(buffers: Sequence[Buffer], namespace: dict[str, object]) -> L
             else:
                 values[name] = value
                 stage(name, value)
+        reader.close()
     extras = {name: values.pop(name) for name in extra}
     return Loaded(values, extras, ObjectTable(reader.objects, len(seeds), private), modules)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import contextvars
 import copyreg
+import enum
 import functools
 import gc
 import io
@@ -27,19 +28,23 @@ import cloudpickle
 
 from ipytimeout.wire import (
     arrays,
+    bare,
     by_name,
     caches,
     charts,
     classes,
     contexts,
     ended,
+    enums,
     frames,
     functions,
+    hints,
     mapped,
     pictures,
     plots,
     raised,
     small,
+    states,
     symbols,
     tensors,
     views,
@@ -84,6 +89,8 @@ def _classify(cls: type) -> Reducer | None:
             return reducer
     if cls in cloudpickle.Pickler.dispatch_table:
         return None
+    if (own := bare.find(cls)) is not None:
+        return own
     if changes_pickling(cls):
         return None
     return attributes_reducer(cls) if has_only_attributes(cls) else reduce_instance
@@ -180,6 +187,8 @@ _OWN_DICT_BY_NAME = _own_dict_by_name()
 
 
 def reduce_class(cls: type, pickler: NamespacePickler) -> Reduced:
+    if issubclass(cls, enum.Enum) and not classes.by_reference(cls):
+        return enums.reduce_enum(cls)
     return classes.reduce_class(cls)
 
 
@@ -245,8 +254,8 @@ def reduce_proxy(proxy: Any, pickler: NamespacePickler) -> Reduced:
 
 
 def reduce_by_constructor(obj: Any, pickler: NamespacePickler) -> Reduced:
-    """A lock is made anew, and open: who holds it here does not hold it there."""
-    return _LOCKS[type(obj)], ()
+    """A lock is made anew, and open: who holds it here does not hold it there. One of the main thread's is its own."""
+    return _LOCKS[type(obj)], (), states.times_held(obj) or None, None, None, states.hold
 
 
 def reduce_decorated(function: Any, pickler: NamespacePickler) -> Reduced:
@@ -279,6 +288,7 @@ _BY_TYPE.update(
         types.ModuleType: by_name.reduce_module,
         functools._lru_cache_wrapper: caches.reduce_lru_cache,
         contextvars.ContextVar: contexts.reduce_variable,
+        contextvars.Context: contexts.reduce_context,
         contextvars.Token: refuse("a token of a context"),
         threading.local: small.reduce_local,
         weakref.ref: reduce_weakref,
@@ -293,6 +303,7 @@ _BY_TYPE.update(
         weakref.WeakValueDictionary: reduce_weak_dict,
         weakref.WeakKeyDictionary: reduce_weak_dict,
         weakref.WeakSet: reduce_weak_set,
+        weakref.finalize: small.reduce_finalizer,
         **dict.fromkeys(_LOCKS, reduce_by_constructor),
         memoryview: views.reduce_view,
         re.Match: ended.reduce_match,
@@ -341,7 +352,10 @@ _BY_NAME: dict[str, Reducer] = {
     "subprocess.Popen": ended.reduce_process,
     "multiprocessing.pool.Pool": ended.reduce_pool,
     "ipytimeout.decorated.TimedFunction": reduce_decorated,
-    "typing.TypeAliasType": ended.reduce_type_alias,
+    "typing.TypeAliasType": hints.reduce_type_alias,
+    "typing.NewType": hints.reduce_new_type,
+    **dict.fromkeys(("typing.TypeVar", "typing.ParamSpec", "typing.TypeVarTuple"), hints.reduce_parameter),
+    **dict.fromkeys(("typing.ParamSpecArgs", "typing.ParamSpecKwargs"), hints.reduce_part),
     "multiprocessing.process.BaseProcess": refuse("a process"),
     "concurrent.futures._base.Executor": ended.reduce_executor,
     "concurrent.futures._base.Future": ended.reduce_future,
@@ -356,6 +370,7 @@ _BY_NAME: dict[str, Reducer] = {
     **dict.fromkeys(
         ("_hashlib.HASH", "_hashlib.HMAC", "_blake2.blake2b", "_blake2.blake2s"), refuse("a hash that was begun")
     ),
+    **dict.fromkeys(("itertools.batched", "itertools.pairwise"), refuse("an iterator of batches or pairs")),
     "_sre.SRE_Scanner": refuse("an iterator of matches"),
     "sqlite3.Connection": refuse("a database connection"),
     "sqlite3.Cursor": refuse("a database cursor"),

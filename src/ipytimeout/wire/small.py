@@ -1,5 +1,5 @@
-"""Small things that can be told by their parts: writers of CSV, a thread's own values, numpy's made functions and
-flags, the order of matplotlib's axes.
+"""Small things that can be told by their parts: readers and writers of CSV, finalizers, a thread's own values, numpy's
+made functions and flags, the order of matplotlib's axes.
 
 In both processes. What they are made of is known to the garbage collector only.
 """
@@ -7,12 +7,16 @@ In both processes. What they are made of is known to the garbage collector only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
+import io
 import sys
 import types
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.wire.ended import Refused
+from ipytimeout.wire.facets import CannotRestore, Sight, SingleFacet, Swap, Turn
+from ipytimeout.wire.states import ADVANCED
 
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
@@ -43,16 +47,103 @@ def make_writer(file: Any, dialect: dict[str, Any]) -> Any:
 
 
 def reduce_reader(reader: Any, pickler: NamespacePickler) -> Any:
+    """It goes on where its lines are: it reads no further than to the end of a row."""
+    return make_reader, (_lines_of(reader), _dialect(reader), reader.line_num)
+
+
+def _lines_of(reader: Any) -> Any:
     lines = [inner for inner in gc.get_referents(reader) if hasattr(inner, "__next__") and not isinstance(inner, type)]
-    if reader.line_num or len(lines) != 1:
+    if len(lines) != 1 or reader.line_num > _MOST_LINES:
         raise Refused("a reader of CSV that has begun cannot leave its process")
-    return make_reader, (lines[0], _dialect(reader))
+    return lines[0].of if type(lines[0]) is Lines else lines[0]
 
 
-def make_reader(lines: Any, dialect: dict[str, Any]) -> Any:
+#: More than this are not counted up to.
+_MOST_LINES = 10_000_000
+
+
+def make_reader(lines: Any, dialect: dict[str, Any], line_num: int) -> Any:
     import csv
 
-    return csv.reader(lines, **dialect)
+    if not line_num:
+        return csv.reader(lines, **dialect)
+    reader = csv.reader(Lines(lines, line_num), **dialect)
+    for _ in range(line_num):
+        next(reader)
+    return reader
+
+
+class Lines:
+    """Lines of something, after some empty ones: how many lines a reader has read can only be had by reading them."""
+
+    def __init__(self, of: Any, empty: int) -> None:
+        self.of = of
+        self._empty = empty
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> Any:
+        if self._empty:
+            self._empty -= 1
+            return ""
+        return next(self.of)
+
+
+class LinesRead(SingleFacet):
+    """How many lines a reader of CSV has read. It is advanced; where its lines are is put right by themselves."""
+
+    code = "lines"
+
+    def snapshot(self, obj: Any, sight: Sight) -> Any:
+        return obj.line_num
+
+    def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        return None if obj.line_num == before else obj.line_num
+
+    def swap(self, obj: Any, delta: Any) -> Swap:
+        lines = _lines_of(obj)
+        if type(lines) not in (*ADVANCED, io.TextIOWrapper, io.StringIO):
+            raise CannotRestore("what it reads cannot be set from outside")
+        return Swap(functools.partial(_read_on, obj, delta), int, Turn.FIRST)
+
+
+def _read_on(reader: Any, to: int) -> None:
+    while reader.line_num < to and next(reader, None) is not None:
+        continue
+
+
+# ---------------------------------------------------------------- finalizers
+
+
+def reduce_finalizer(finalizer: Any, pickler: NamespacePickler) -> Any:
+    """``weakref.finalize``: for which object, what is called, and whether at exit too; or one that is done."""
+    alive = finalizer.peek()
+    state = (*alive, finalizer.atexit) if alive is not None else None
+    return make_finalizer, (type(finalizer),), state, None, None, set_finalizer
+
+
+def make_finalizer(cls: Any) -> Any:
+    return cls.__new__(cls)
+
+
+def set_finalizer(finalizer: Any, state: tuple[Any, Any, Any, Any, bool]) -> None:
+    of, function, args, kwargs, at_exit = state
+    finalizer.__init__(of, function, *args, **kwargs)
+    finalizer.atexit = at_exit
+
+
+def is_alive(finalizer: Any) -> tuple[bool, Any]:
+    return finalizer.alive, finalizer.atexit
+
+
+def put_alive(finalizer: Any, state: tuple[bool, Any]) -> None:
+    """Let it be done, where it was called or detached there."""
+    alive, at_exit = state
+    if not alive:
+        finalizer.detach()
+    elif finalizer.alive:
+        finalizer.atexit = at_exit
 
 
 # ---------------------------------------------------------------- a thread's own

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -105,6 +107,23 @@ def put_lock(lock: Any, locked: bool) -> None:
         lock.release()
 
 
+def times_held(lock: Any) -> int:
+    """Return how often a lock is held by the thread that may take it again; 0 for any other."""
+    if type(lock) is type(threading.Lock()) or not lock._is_owned():
+        return 0
+    return int(re.search(r"count=(\d+)", repr(lock))[1])  # type: ignore[index]
+
+
+def hold(lock: Any, count: int) -> None:
+    """Let the main thread hold a lock so often; no other has a lock of its own that outlives a cell."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for _ in range(times_held(lock), count):
+        lock.acquire(blocking=False)
+    for _ in range(count, times_held(lock)):
+        lock.release()
+
+
 # ---------------------------------------------------------------- iterators of built-in containers
 
 
@@ -161,6 +180,58 @@ def _nothing() -> None:
     return None
 
 
+class Slice(SingleFacet):
+    """How far an ``islice`` is. It cannot be set: it is advanced, and takes along what it goes over.
+
+    Only where that is an iterator of the standard library, which runs no code of the notebook and is put right by
+    itself afterwards.
+    """
+
+    code = "slice"
+
+    def snapshot(self, obj: Any, sight: Sight) -> Any:
+        return _of_slice(obj)
+
+    def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        now = _of_slice(obj)
+        return None if now == before else (now,)
+
+    def swap(self, obj: Any, delta: Any) -> Swap:
+        inner = obj
+        while type(inner) is itertools.islice or type(inner) is enumerate:
+            inner = inner.__reduce__()[1][0]
+        if type(inner) not in ADVANCED:
+            raise CannotRestore("what it goes over cannot be set from outside")
+        return Swap(functools.partial(_advance_slice, obj, delta[0]), _nothing, Turn.OUTERMOST)
+
+
+def _of_slice(obj: Any) -> Any:
+    """Return where a slice goes on, and how many it has seen; None when it is used up."""
+    _, args, *seen = obj.__reduce__()
+    return (*args[1:], *seen) if len(args) == 4 and args[1:] != (0, 0, 1) else None
+
+
+def _advance_slice(obj: Any, to: Any) -> None:
+    while (now := _of_slice(obj)) != to and now is not None:
+        next(obj, None)
+
+
+class Tee(SingleFacet):
+    """What ``itertools.tee`` remembers for those of its iterators that are behind."""
+
+    code = "tee"
+
+    def snapshot(self, obj: Any, sight: Sight) -> Any:
+        _, values, further = obj.__reduce__()[1]
+        return len(values), further is None
+
+    def delta(self, obj: Any, before: Any, sight: Sight) -> Any:
+        return None if self.snapshot(obj, sight) == before else ()
+
+    def swap(self, obj: Any, delta: Any) -> Swap:
+        raise CannotRestore("an iterator of itertools.tee that went on cannot be set from outside")
+
+
 class Steps(SingleFacet):
     """How far an iterator is that tells it by a number in its pickle: ``itertools.count``, ``repeat``, ``enumerate``.
 
@@ -185,7 +256,12 @@ class Steps(SingleFacet):
             raise CannotRestore(f"it was advanced by {steps:g} steps")
         if type(obj) is enumerate and not hasattr(args[0], "__length_hint__"):
             raise CannotRestore("what it iterates over cannot be set")
-        return Swap(functools.partial(_advance, obj, int(steps)), _nothing, Turn.FIRST)
+        return Swap(functools.partial(_advance_by, obj, now, step), _nothing, Turn.FIRST)
+
+
+def _advance_by(iterator: Any, to: Any, step: Any) -> None:
+    """Advance as far as is left: a slice of this one may have taken it along."""
+    _advance(iterator, round(abs(to - _counter(iterator)) / abs(step)) if step else 0)
 
 
 def _counter(iterator: Any) -> Any:
@@ -197,6 +273,16 @@ def _counter(iterator: Any) -> Any:
             return args[1] if len(args) > 1 else 0
         case _:
             return args[1]
+
+
+#: What a slice, or a reader, may be over: iterators that run no code of the notebook, and are put right by themselves.
+ADVANCED = frozenset(
+    (
+        *(*_RANGES, type(iter([])), type(iter(())), type(iter("")), type(iter("é")), type(iter(b"")), type(iter({}))),
+        *(type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(reversed([]))),
+        *(itertools.count, itertools.repeat),
+    )
+)
 
 
 # ---------------------------------------------------------------- weak collections

@@ -22,8 +22,8 @@ from typing import Any, Final, TypeAlias
 
 import cloudpickle
 
-from ipytimeout.wire import arrays, by_name, ended, functions, modules, reducers
-from ipytimeout.wire.facets import fingerprint
+from ipytimeout.wire import arrays, by_name, classes, ended, functions, modules, reducers
+from ipytimeout.wire.facets import CannotRestore, fingerprint
 from ipytimeout.wire.messages import Buffer
 
 #: Smaller buffers are copied into the pickle: a message of its own for each would cost more.
@@ -64,6 +64,8 @@ class NamespacePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.arrays = arrays.ArrayAliases()
         #: Stand-ins for the globals of functions that come from a module.
         self.module_globals: dict[str, functions.ModuleGlobals] = {}
+        #: Objects that would leave something out of their pickles, by ``id``: whether all of it can be pickled.
+        self.whole: dict[int, bool] = {}
         self._reducers: dict[type, reducers.Reducer | None] = {}
 
     def reducer_override(self, obj: Any) -> Any:
@@ -77,9 +79,10 @@ class NamespacePickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Tell whether this could be pickled by itself: where it could be left out, and the rest could not."""
         from ipytimeout.wire.table import seeds_of
 
-        seeds = seeds_of(self.namespace)
+        trial = SeededPickler(io.BytesIO(), self.namespace, lambda buffer: False, seeds_of(self.namespace))
+        trial.whole = self.whole
         try:
-            SeededPickler(io.BytesIO(), self.namespace, lambda buffer: False, seeds).dump(obj)
+            trial.dump(obj)
         except FAULTS:
             return False
         return True
@@ -287,6 +290,10 @@ class Reader(pickle.Unpickler):
         except FAULTS as error:
             raise CannotRebuild(name, plain_reason(error)) from error
 
+    def close(self) -> None:
+        """Let go of what was made and then not used."""
+        classes.drop_unfilled()
+
     def objects(self) -> list[object]:
         """Return what was read so far, by number."""
         return list(self.memo.copy().values())  # which is in the order of the numbers
@@ -333,6 +340,7 @@ class Looker(NumberedPickler):
         self._digests = []
         self.clear_memo()
         self.module_globals.clear()
+        self.whole.clear()
         self.arrays = arrays.ArrayAliases(self._numbers)
 
 
@@ -343,7 +351,7 @@ def plain_reason(error: BaseException) -> str:
     """Say in plain words why something cannot be pickled or rebuilt."""
     text = str(error).strip().partition("\n")[0]
     match error:
-        case ended.Refused():
+        case ended.Refused() | CannotRestore():
             return text
         case RecursionError():
             return "it is nested too deeply"

@@ -148,16 +148,19 @@ def load(elsewhere: Iterable[str]) -> Adapters:
     from ipytimeout.wire.adapters.charts import ALTAIR, BOKEH, BOKEH_SETTINGS, RENDERERS, TEMPLATES
     from ipytimeout.wire.adapters.compiled import NETWORKX
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
-    from ipytimeout.wire.adapters.interpreter import DECIMAL, LOCALE, RECURSION, SHOWN, WARNINGS
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
+    from ipytimeout.wire.adapters.interpreter import DECIMAL, INTERPRETER, LOCALE, SHOWN, WARNINGS, ZONE
+    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NAMESPACES, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
     from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
     from ipytimeout.wire.adapters.rich import RICH
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
+    from ipytimeout.wire.adapters.signals import SIGNALS
     from ipytimeout.wire.widgets import WIDGETS
 
     adapters: dict[str, Adapter] = {
         "warnings": WARNINGS,
-        "the recursion limit": RECURSION,
+        "the interpreter": INTERPRETER,
+        "time": ZONE,
+        "signals": SIGNALS,
         "decimal": DECIMAL,
         "locale": LOCALE,
         "logging": LEVELS,
@@ -165,6 +168,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "numpy": NUMPY,
         "pandas": PANDAS,
         "the accessors of pandas": ACCESSORS,
+        "the namespaces of polars": NAMESPACES,
         "pyplot": PYPLOT,
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,

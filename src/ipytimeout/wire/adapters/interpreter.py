@@ -1,11 +1,13 @@
-"""Settings of the interpreter and its standard library: warnings, decimal, locale.
+"""Settings of the interpreter and its standard library: warnings, limits, the collector, decimal, locale, time zone.
 
 In host and child, main thread; see ``adapters``.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 import types
 import warnings
 from collections.abc import Collection, Mapping
@@ -111,15 +113,42 @@ def _version_of_filters() -> object:
     return registry.get("version")
 
 
-class _Recursion:
+class _Interpreter:
+    """The recursion limit, how often threads take turns, and when garbage is collected."""
+
     module = "sys"
 
     def read(self) -> dict[str, Any]:
-        return {"limit": sys.getrecursionlimit()}
+        return {
+            "recursion limit": sys.getrecursionlimit(),
+            "switch interval": sys.getswitchinterval(),
+            "garbage collection": gc.isenabled(),
+            "thresholds of garbage collection": gc.get_threshold(),
+        }
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        for limit in items.values():
-            sys.setrecursionlimit(limit)
+        for name, value in items.items():
+            match name:
+                case "recursion limit":
+                    sys.setrecursionlimit(value)
+                case "switch interval":
+                    sys.setswitchinterval(value)
+                case "garbage collection":
+                    gc.enable() if value else gc.disable()
+                case _:
+                    gc.set_threshold(*value)
+
+
+class _Zone:
+    """The time zone: the variable TZ comes along by itself, and counts from ``time.tzset()`` on."""
+
+    module = "time"
+
+    def read(self) -> dict[str, Any]:
+        return {"zone": (time.tzname, time.timezone, time.altzone)}
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        time.tzset()
 
 
 class _Decimal:
@@ -155,4 +184,5 @@ class _Locale:
             locale.setlocale(locale.LC_ALL, value)
 
 
-WARNINGS, SHOWN, RECURSION, DECIMAL, LOCALE = _Warnings(), _Shown(), _Recursion(), _Decimal(), _Locale()
+WARNINGS, SHOWN, INTERPRETER, ZONE = _Warnings(), _Shown(), _Interpreter(), _Zone()
+DECIMAL, LOCALE = _Decimal(), _Locale()

@@ -1,4 +1,4 @@
-"""What is set in libraries: numpy, pandas, scikit-learn, sympy, torch.
+"""What is set in libraries: numpy, pandas, polars, scikit-learn, sympy, torch.
 
 In host and child, main thread; see ``adapters``.
 """
@@ -117,6 +117,35 @@ class _Accessors:
             delattr(owner, name)
 
 
+class _Namespaces:
+    """The same of polars: ``@pl.api.register_expr_namespace("geo")``."""
+
+    module = "polars"
+    _kinds = ("DataFrame", "Expr", "LazyFrame", "Series")
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for kind in self._kinds:
+            owner = getattr(sys.modules["polars"], kind, None)
+            for name in getattr(owner, "_accessors", ()):
+                own = getattr(vars(owner).get(name), "_ns", None)
+                if getattr(own, "__module__", "") == "__main__":
+                    found[f"{kind}.{name}"] = own
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        polars: Any = importlib.import_module("polars")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it takes another's place was said where it was registered
+            for item, own in items.items():
+                kind, _, name = item.partition(".")
+                getattr(polars.api, f"register_{kind.lower()}_namespace")(name)(own)
+        for item in gone:
+            kind, _, name = item.partition(".")
+            getattr(polars, kind)._accessors.discard(name)
+            delattr(getattr(polars, kind), name)
+
+
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in options.items():
@@ -203,4 +232,4 @@ class _Torch:
 
 
 PANDAS, NUMPY, TORCH = _Pandas(), _Numpy(), _Torch()
-ACCESSORS, SKLEARN, SYMPY, COUNTERS = _Accessors(), _Sklearn(), _Sympy(), _Counters()
+ACCESSORS, NAMESPACES, SKLEARN, SYMPY, COUNTERS = _Accessors(), _Namespaces(), _Sklearn(), _Sympy(), _Counters()

@@ -21,7 +21,7 @@ class _Shell:
     module = "IPython"
 
     def read(self) -> dict[str, Any]:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return {}
         items: dict[str, Any] = {f"trait {name}": getattr(shell, name, None) for name in _TRAITS}
@@ -29,6 +29,9 @@ class _Shell:
         # Whatever else the notebook has put there shows numbers in a way of its own.
         items["precision"] = getattr(shell.display_formatter.formatters["text/plain"], "float_precision", "")
         items["formats"] = sorted(shell.display_formatter.active_types)
+        items["pprint"] = shell.display_formatter.formatters["text/plain"].pprint
+        items["automagic"] = shell.magics_manager.auto_magic
+        items["pushed directories"] = list(shell.dir_stack)
         items |= {f"extension {name}": True for name in shell.extension_manager.loaded - _NOT_SENT}
         items |= {f"alias {name}": command for name, command in shell.alias_manager.aliases}
         items |= self._magics(shell.magics_manager.magics)
@@ -60,7 +63,7 @@ class _Shell:
             f"printer {mime} {kind.__module__}.{kind.__qualname__}": (kind, function)
             for mime, formatter in formatters.items()
             for kind, function in formatter.type_printers.items()
-            if _is_of_notebook(function)
+            if is_of_notebook(function)
         }
 
     @staticmethod
@@ -68,10 +71,10 @@ class _Shell:
         """Return what the notebook has registered to be called with each cell."""
         lists = {f"callbacks {event}": functions for event, functions in shell.events.callbacks.items()}
         lists |= {f"transformers {name}": getattr(shell, name) for name in _TRANSFORMERS}
-        return {item: own for item, functions in lists.items() if (own := tuple(filter(_is_of_notebook, functions)))}
+        return {item: own for item, functions in lists.items() if (own := tuple(filter(is_of_notebook, functions)))}
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return
         for item, value in items.items():
@@ -89,6 +92,12 @@ class _Shell:
                 shell.InteractiveTB.set_mode(mode=value)
             case ["precision"]:
                 shell.display_formatter.formatters["text/plain"].float_precision = value
+            case ["pprint"]:
+                shell.display_formatter.formatters["text/plain"].pprint = value
+            case ["automagic"]:
+                shell.magics_manager.auto_magic = value
+            case ["pushed", "directories"]:
+                shell.dir_stack[:] = value
             case ["autoreload"]:
                 vars(_reloader(shell)).update(value)
             case ["formats"]:
@@ -135,7 +144,7 @@ def _reloader(shell: Any) -> Any:
     return getattr(shell.magics_manager.registry.get("AutoreloadMagics"), "_reloader", None)
 
 
-def _is_of_notebook(function: Any) -> bool:
+def is_of_notebook(function: Any) -> bool:
     """Tell whether this can only be told by what it is made of: the notebook's own, and what a library has made.
 
     IPython's own, and those of its figures, come with their settings.
@@ -150,7 +159,7 @@ def _is_of_notebook(function: Any) -> bool:
 
 def _put_own(functions: list[Any], own: tuple[Any, ...]) -> None:
     """Let these be the notebook's in a list; all others stay where they are."""
-    functions[:] = [each for each in functions if not _is_of_notebook(each)] + list(own)
+    functions[:] = [each for each in functions if not is_of_notebook(each)] + list(own)
 
 
 class _Inline:
@@ -167,7 +176,7 @@ class _Inline:
         return {name: _copied(getattr(own, name)) for name in self._traits}
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return
         own: Any = sys.modules[self.module].InlineBackend.instance(parent=shell)
@@ -182,7 +191,7 @@ def _copied(value: Any) -> Any:
     return type(value)(value) if type(value) in (dict, set, list) else value
 
 
-def _get_shell() -> Any:
+def get_shell() -> Any:
     get: Callable[[], Any] | None = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return get() if get is not None else None
 
