@@ -15,7 +15,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from ipytimeout import magics
-from ipytimeout.host.relay import show_once
 from ipytimeout.options import RunOptions
 
 
@@ -267,7 +266,6 @@ def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: Any, run:
     magics.load(fresh)
     assert len(fresh.input_transformers_cleanup) == len(transformers) + 1
     fresh.run_cell("x = %timeout 5 f()").raise_error()
-    show_once(fresh)  # as a run does
     magics.unload(fresh)
     magics.unload(fresh)
     assert fresh.find_magic("timeout") is None

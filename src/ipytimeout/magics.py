@@ -24,6 +24,7 @@ from traitlets import List, Unicode
 
 from ipytimeout.autotimeout import AutoTimeout
 from ipytimeout.config import settings
+from ipytimeout.host.showing import show_once
 from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
 from ipytimeout.platforms import unsupported
 
@@ -346,6 +347,7 @@ def load(shell: InteractiveShell) -> None:
     if why := unsupported():
         raise UsageError(why)
     unload(shell)
+    show_once(shell)
     shell.register_magics(TimeoutMagics)
     shell.input_transformers_cleanup.append(_keep_empty_body)
     shell.events.register("post_run_cell", _Follower(shell).after_cell)

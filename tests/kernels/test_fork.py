@@ -222,6 +222,7 @@ def test_a_widget_and_a_display_of_the_notebook_are_the_copys(kernel: Kernel) ->
 @pytest.mark.parametrize("victim", ["kernel", "warden"])
 def test_a_copy_ends_when_the_kernel_or_its_warden_is_killed(own_kernel: Kernel, victim: str) -> None:
     """Nothing of the run is left, whoever goes first."""
+    own_kernel.run(TIMED + "pass")  # from here on the kernel's own warden is there
     before = {each.pid for each in own_kernel.processes()}
     cell = own_kernel.submit(
         "%%timeout --start fork 60\nimport os\nif not os.fork(): os.setsid()\nprint('runs', flush=True)\nwhile True: pass"

@@ -15,9 +15,9 @@ from ipytimeout.host.baseline import Baseline
 from ipytimeout.host.checkpoints import Rebuilt
 from ipytimeout.host.commit import Commit
 from ipytimeout.host.endings import Kept
-from ipytimeout.host.relay import mark_shown, show_as
 from ipytimeout.host.room import total
 from ipytimeout.host.shell import cell_numbers
+from ipytimeout.host.showing import mark_shown, show_as
 from ipytimeout.host.supervise import Supervision
 from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Outcome

@@ -20,7 +20,6 @@ from ipytimeout.host.capture import needed_by_call, needed_names
 from ipytimeout.host.commit import interrupts_held
 from ipytimeout.host.comms import comms_of
 from ipytimeout.host.conclude import Ended
-from ipytimeout.host.relay import show_once
 from ipytimeout.host.settle import changed_on_disk, import_like
 from ipytimeout.host.shell import (
     as_compiled,
@@ -78,7 +77,6 @@ class PreparedCell:
         meanwhile: bool = False,
     ) -> PreparedCell:
         """Prepare a cell, in the main thread; ``meanwhile`` as for ``Work``."""
-        show_once(shell)
         namespace: dict[str, Any] = shell.user_ns
         state = read_state()
         filename, number = cell_filename(shell, code), cell_number(shell)
