@@ -289,7 +289,7 @@ class _Follower:
 
     def _begin(self) -> None:
         """Import what a run needs, beside what the user does, and have a template started."""
-        with contextlib.suppress(Exception):  # the first run says what is wrong
+        with contextlib.suppress(Exception):  # the next run says what is wrong
             from ipytimeout.host.launch.warden import get_warden
 
             get_warden()  # starts while there is more to import here
@@ -312,9 +312,10 @@ class _Follower:
         if not (isinstance(code, str) and code.startswith("%%timeout")):
             process_state.code_ran()
         if len(sys.modules) != self._modules:
-            from ipytimeout.host.settle import get_ready
+            with contextlib.suppress(Exception):  # the next run says what is wrong
+                from ipytimeout.host.settle import get_ready
 
-            get_ready(self._shell)
+                get_ready(self._shell)
             self._modules = len(sys.modules)
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ The kernel has numpy and pandas imported, as a notebook has, and the other packa
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -94,6 +95,7 @@ def environment() -> str:
     made_of = f"{sys.version}\n{PEERS}"
     if not stamp.exists() or stamp.read_text() != made_of:
         print(f"making {ENVIRONMENT.name} (once)", file=sys.stderr)
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)  # one of another Python would keep that
         make_environment(sys.executable, ENVIRONMENT)
         pip_install(python, "-e", ".[notebooks]", "cloudpickle", "pyarrow", *PEERS, cwd=REPOSITORY)
         stamp.write_text(made_of)
