@@ -10,7 +10,7 @@ import signal
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ipytimeout.wire.adapters.shell import get_shell, is_of_notebook
+from ipytimeout.wire.adapters.shell import get_shell
 from ipytimeout.wire.signals import COMM_SIGNAL, DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
 
 #: Each process has its own, or nobody can choose. A kernel sets SIGINT anew for each cell.
@@ -35,13 +35,17 @@ class _Signals:
         found: dict[str, Any] = {}
         for name, signum in _SIGNALS.items():
             handler = signal.getsignal(signum)
-            if any(handler is each for each in _USUAL) or is_of_notebook(handler):
+            if any(handler is each for each in _USUAL) or _is_of_notebook(handler):
                 found[name] = handler
         return found
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
         for name, handler in items.items():
             signal.signal(_SIGNALS[name], handler)
+
+
+def _is_of_notebook(handler: Any) -> bool:
+    return getattr(getattr(handler, "__func__", handler), "__module__", "") == "__main__"
 
 
 SIGNALS = _Signals()
