@@ -52,7 +52,7 @@ def memory(figures: dict[str, Any], path: Path) -> None:
     axes.stackplot(curves["seconds"], *(curves[part] for part in parts), labels=parts, colors=(_THEIRS, _OURS))
     axes.set(xlabel="seconds", ylabel="MiB (shared pages count once)")
     axes.set_title("A timed cell sums a large array", loc="left")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="upper right", frameon=False)
     _save(figure, axes, path)
 
 
