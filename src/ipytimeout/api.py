@@ -195,6 +195,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
 
     def _at_deadline(self, error: DeadlineExceeded) -> Any:
         """Return or raise what is wanted at the deadline."""
+        __tracebackhide__ = True
         if self._exception is not None:
             raise _like(error, self._exception) from error
         if self._default is _RAISE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -236,6 +237,16 @@ def test_whatever_ends_a_function_its_checkpoints_are_in_the_error(notebook: Ker
     assert words in value(notebook, "error")
     assert "its checkpoints are in error.checkpoints: rows, n" in value(notebook, "error")
     assert value(notebook, "dict(error.checkpoints), rows") == "{'rows': [5], 'n': 5} mine"
+
+
+@pytest.mark.parametrize("call", ["run_with_timeout(0.3, slow)", "timeout(0.3).run(slow)", "timeout(0.3)(slow)()"])
+def test_a_traceback_at_the_deadline_shows_the_users_code_and_none_of_this_package(notebook: Kernel, call: str) -> None:
+    notebook.run("import time\nfrom ipytimeout import run_with_timeout, timeout\ndef slow():\n    time.sleep(60)")
+    result = notebook.run(call)
+    assert result.error is not None and result.error.name == "DeadlineExceeded"
+    shown = re.sub(r"\x1b\[[\d;]*m", "", result.error.traceback)
+    assert call in shown and "time.sleep(60)" in shown
+    assert "site-packages" not in shown and "ipytimeout/" not in shown, shown
 
 
 def test_an_error_of_a_function_without_checkpoints_has_none(notebook: Kernel) -> None:
