@@ -11,6 +11,8 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ipytimeout.wire.adapters.shell import get_shell
+
 #: What ``rich.traceback`` replaces in a shell.
 _REPLACED = ("showtraceback", "_showtraceback", "showsyntaxerror")
 
@@ -19,7 +21,7 @@ class _Rich:
     module = "rich"
 
     def read(self) -> dict[str, Any]:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return {}
         found: dict[str, Any] = {}
@@ -31,7 +33,7 @@ class _Rich:
         return found
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        shell = _get_shell()
+        shell = get_shell()
         if shell is None:
             return
         if "traceback" in gone or "traceback" in items:
@@ -72,11 +74,6 @@ def _uninstall_traceback(shell: Any) -> None:
         before = _made_of(show)["default_showtraceback"]
         if getattr(before, "__self__", None) is not shell:
             shell.showtraceback = before
-
-
-def _get_shell() -> Any:
-    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return get() if get is not None else None
 
 
 RICH = _Rich()

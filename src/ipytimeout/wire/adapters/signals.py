@@ -1,6 +1,6 @@
-"""What is to happen on a signal: handlers that the notebook has set, and what it has ignored. See ``adapters``.
+"""What is to happen on a signal: handlers that the notebook has set, and what it has ignored.
 
-Law of the file: only what belongs to a notebook. The handlers of a program are about the program, and a library's own
+In host and child, main thread; see ``adapters``. Law of the file: only what belongs to a notebook. The handlers of a program are about the program, and a library's own
 are set where the library is.
 """
 
