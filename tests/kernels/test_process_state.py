@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,19 @@ def test_a_run_right_after_load_ext_knows_what_earlier_cells_have_set(python: st
         kernel.run("%load_ext ipytimeout")
         seen = kernel.run(cell)
         assert "zweiter" in seen.stdout, seen.text
+
+
+def test_namespaces_of_polars_are_registered_there_and_back(tmp_path: Path) -> None:
+    register = (
+        "@pl.api.register_dataframe_namespace('{0}')\nclass {0}:\n    def __init__(self, frame): self.frame = frame\n"
+        "    def rows(self): return self.frame.height"
+    )
+    with contextlib.closing(Kernel(sys.executable, tmp_path)) as kernel:
+        kernel.run("%load_ext ipytimeout\nimport polars as pl\nframe = pl.DataFrame({'a': [1, 2]})")
+        kernel.run(register.format("first"))
+        seen = kernel.run(f"%%timeout -q 60\nprint(frame.first.rows())\n{register.format('second')}")
+        assert seen.stdout == "2\n", seen.text
+        assert kernel.run("print(frame.second.rows(), frame.first.rows())").stdout == "2 2\n"
 
 
 def test_what_a_timed_cell_imports_is_imported_in_the_kernel(own_kernel: Kernel) -> None:

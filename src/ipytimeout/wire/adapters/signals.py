@@ -1,7 +1,7 @@
 """What is to happen on a signal: handlers that the notebook has set, and what it has ignored.
 
-In host and child, main thread; see ``adapters``. Law of the file: only what belongs to a notebook. The handlers of a program are about the program, and a library's own
-are set where the library is.
+In host and child, main thread; see ``adapters``. Law of the file: only what belongs to a notebook. The handlers of a
+program are about the program, and a library's own are set where the library is.
 """
 
 from __future__ import annotations
