@@ -32,7 +32,12 @@ from ipytimeout.child.inbox import Inbox
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import encode
 from ipytimeout.wire.memory import available, new_shared_memory, share
-from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Streams
+from ipytimeout.wire.messages import Attached
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.comms import CommMsg
+from ipytimeout.wire.messages.from_child import Changes, Recording
+from ipytimeout.wire.messages.outputs import Streams
+from ipytimeout.wire.messages.to_child import Clock
 from ipytimeout.wire.recording import SIZE, Recorder
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.

@@ -27,7 +27,8 @@ from ipytimeout.child.errors import (
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.exceptions import DeadlineInterrupt
 from ipytimeout.wire.contexts import the_loop
-from ipytimeout.wire.messages import Error, Execute
+from ipytimeout.wire.messages.outputs import Error
+from ipytimeout.wire.messages.to_child import Execute
 
 if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell

@@ -35,7 +35,9 @@ from ipytimeout.host.view.run_state import RunState
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line, time_used
 from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Ending, Outcome
-from ipytimeout.wire.messages import Cancel, DisplayData, Error, Extend, Message, Where
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.outputs import DisplayData, Error
+from ipytimeout.wire.messages.warden import Cancel, Extend, Where
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

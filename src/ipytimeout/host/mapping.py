@@ -26,7 +26,8 @@ from ipytimeout.host.view.live import SilentView, listening, view_of_call
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Ending
-from ipytimeout.wire.messages import Cancel, Message
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import Cancel
 
 #: For each worker, so many results may wait for a slower one in front of them.
 _AHEAD = 4

@@ -37,7 +37,8 @@ import zmq
 from zmq.eventloop.zmqstream import ZMQStream
 
 from ipytimeout.host.comms import Comms
-from ipytimeout.wire.messages import InputReply, InputRequest
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.to_child import InputReply
 
 Frames = list[zmq.Frame]
 

@@ -40,7 +40,8 @@ from ipytimeout.warden.start import start
 from ipytimeout.warden.sweep import Sweep
 from ipytimeout.wire import marks
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import (
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import (
     Adopt,
     Arm,
     Cause,
@@ -48,7 +49,6 @@ from ipytimeout.wire.messages import (
     Extended,
     Gone,
     Listen,
-    Message,
     Stack,
     Start,
     Started,

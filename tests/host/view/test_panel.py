@@ -12,7 +12,8 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 
 from ipytimeout.host.view.panel import Widgets, stack_as_html
 from ipytimeout.host.view.run_state import Facts, Phase, Said
-from ipytimeout.wire.messages import Cancel, Extend, Message, Where
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import Cancel, Extend, Where
 
 RUNNING = Facts(Phase.RUNNING, 2.0, 5.0)
 

@@ -15,7 +15,7 @@ from ipytimeout.host.shell import cell_numbers
 from ipytimeout.host.view import live
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.host.view.summary import as_bundle
-from ipytimeout.wire.messages import Message
+from ipytimeout.wire.messages.codec import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

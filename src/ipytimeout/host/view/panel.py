@@ -27,7 +27,8 @@ from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
 from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
 from ipytimeout.host.widget_records import page_control
 from ipytimeout.options import format_duration
-from ipytimeout.wire.messages import Cancel, Extend, Message, Where
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import Cancel, Extend, Where
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

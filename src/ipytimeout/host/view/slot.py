@@ -15,14 +15,8 @@ from typing import Any, TypeAlias
 
 from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Question, Relay
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    DisplayData,
-    Flush,
-    InputRequest,
-    Output,
-    Payload,
-)
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Flush, Output, Payload
 
 Bundle: TypeAlias = Mapping[str, Any]
 
