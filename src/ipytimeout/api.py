@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar, o
 
 from ipytimeout.config import settings
 from ipytimeout.decorated import TimedFunction, decorate, refuse_generators
+from ipytimeout.durations import parse_duration
 from ipytimeout.exceptions import DeadlineExceeded
-from ipytimeout.options import (
-    OptionError,
-    RunOptions,
-    StartMethod,
-    parse_duration,
-    parse_max_output,
-    parse_memory,
-    parse_names,
-    parse_start,
-)
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import RunOptions, StartMethod, parse_max_output, parse_memory, parse_names, parse_start
 from ipytimeout.platforms import refuse_unsupported
 
 if TYPE_CHECKING:

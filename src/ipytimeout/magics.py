@@ -1,6 +1,6 @@
 """``%%timeout`` and ``%timeout``: from the user's line to one call of ``host.run``. In the user's process, main thread.
 
-Law of the file: the code is never edited, expanded or split; only the line is read, by ``options.parse_line``. A
+Law of the file: the code is never edited, expanded or split; only the line is read, by ``magic_line.parse_line``. A
 mistake in it is a ``UsageError`` of one line, before anything has run.
 """
 
@@ -25,7 +25,9 @@ from traitlets import List, Unicode
 from ipytimeout.autotimeout import AutoTimeout
 from ipytimeout.config import settings
 from ipytimeout.host.showing import show_once
-from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
+from ipytimeout.magic_line import ParsedLine, parse_line
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.platforms import unsupported
 
 _DESCRIPTION = """\

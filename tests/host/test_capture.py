@@ -21,7 +21,7 @@ from ipytimeout.host import capture
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names, reachable
 from ipytimeout.host.code_names import names_of_code
 from ipytimeout.host.estimate import estimate_size
-from ipytimeout.options import OptionError
+from ipytimeout.mistakes import OptionError
 
 transform: Callable[[str], str] = TransformerManager().transform_cell  # type: ignore[no-untyped-call]
 

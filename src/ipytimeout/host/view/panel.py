@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.durations import format_duration
 from ipytimeout.host import where
 from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Relay
@@ -26,7 +27,6 @@ from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.slot import BLANK, NOTHING, Bundle, Slot, SlotRelay
 from ipytimeout.host.view.summary import as_bundle, memory_used, progress_note, time_used
 from ipytimeout.host.widget_records import page_control
-from ipytimeout.options import format_duration
 from ipytimeout.wire.messages.codec import Message
 from ipytimeout.wire.messages.warden import Cancel, Extend, Where
 
