@@ -93,3 +93,14 @@ class SlotRelay:
         self._clears_next = False
         self._relay.show(ClearOutput(wait=True))  # takes place with the next message: nothing flickers
         self._slot.put_again()
+
+
+def is_caught(kernel: Any) -> bool:
+    """Tell whether the outputs of this cell go into an Output widget (``_instances``: ipywidgets 8.1)."""
+    widgets = sys.modules.get("ipywidgets.widgets.widget")
+    outputs = sys.modules.get("ipywidgets.widgets.widget_output")
+    if widgets is None or outputs is None:
+        return False
+    cell = (kernel.get_parent().get("header") or {}).get("msg_id")
+    instances = list(getattr(widgets, "_instances", {}).values())
+    return any(isinstance(each, outputs.Output) and each.msg_id == cell for each in instances)
