@@ -219,7 +219,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         """
         _check_function(function, "submit")
         refuse_unsupported()
-        from ipytimeout.host.job import start
+        from ipytimeout.host.job_thread import start
         from ipytimeout.host.prepared import PreparedCall
 
         options = self._options_for(args, kwargs)
@@ -228,7 +228,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
 
     def _submit_item(self, function: Callable[..., Any], item: Any) -> Job[Any]:
         """Submit one call of a map: nobody looks at its job."""
-        from ipytimeout.host.job import start
+        from ipytimeout.host.job_thread import start
         from ipytimeout.host.prepared import PreparedCall
 
         options = self._options_for((item,), {})

@@ -19,7 +19,8 @@ from typing import Any
 
 from ipytimeout.host import process_state
 from ipytimeout.host.commit import interrupts_held
-from ipytimeout.host.job import Handle, Job
+from ipytimeout.host.handle import Handle
+from ipytimeout.host.job import Job
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.shell import cell_numbers, current_shell
 from ipytimeout.host.view.live import SilentView, listening, view_of_call
