@@ -290,7 +290,7 @@ class _Follower:
         self._beginning.start()
 
     def _begin(self) -> None:
-        """Import what a run needs, beside what the user does, and have a template started."""
+        """Import what a run and its error need, beside what the user does, and have a template started."""
         with contextlib.suppress(Exception):  # the next run says what is wrong
             from ipytimeout.host.launch.warden import get_warden
 
@@ -299,6 +299,9 @@ class _Follower:
 
             get_ready(self._shell, rehearse=False)
             importlib.import_module("ipytimeout.host.run")
+            from ipytimeout.host.where import warm_up
+
+            warm_up(self._shell)
 
     def after_cell(self, result: object) -> None:
         """Called by IPython after each cell, timed or not."""

@@ -169,8 +169,8 @@ class Channel:
         return len(end[1]) < SIZE and self._recorder.note(line)
 
     def start_recording(self) -> None:
-        """Keep texts that wait where they outlive this process."""
-        if not available:
+        """Keep texts that wait where they outlive this process; harmless when that is so already."""
+        if not available or self._recorder is not None:
             return
         try:
             descriptor, memory = new_shared_memory(SIZE)

@@ -155,6 +155,7 @@ class Child:
         """
         if self.channel.has_received(within=_LULL):
             return
+        self.channel.start_recording()
         with silenced(self.channel):
             for cell in (True, False) if self.shell is not None else (False,):
                 if self.channel.has_received():
