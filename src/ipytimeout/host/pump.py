@@ -75,7 +75,7 @@ class Pump:
         self._controls: set[str] = set()
         self._cell = kernel.get_parent()
         #: What is waited for beside the stream, and the poller of that.
-        self._watched: dict[int, int] = {}
+        self._watched: dict[int, int] | None = None
         self._poller = zmq.Poller()
         self._callback: Any = stream._recv_callback
         self._copy = stream._recv_copy
