@@ -126,10 +126,10 @@ import sys
 from IPython.core.interactiveshell import InteractiveShell
 from ipytimeout.host import where
 shell = InteractiveShell()
+name = shell.compile.cache("1 / 0", 1, raw_code="1 / 0")
 imported = len(sys.modules)
 where.warm_up(shell)
 warmed = len(sys.modules)
-name = shell.compile.cache("1 / 0", 1, raw_code="1 / 0")
 where.rendered(ZeroDivisionError("x"), [(name, 1, "<module>")], shell)
 print(warmed - imported, len(sys.modules) - warmed)
 """
