@@ -35,6 +35,10 @@ UNSENDABLE = [
     ("import itertools\nx = itertools.pairwise('abc')", "an iterator of batches or pairs cannot leave its process"),
     ("import contextvars\nx = contextvars.ContextVar('v').set(1)", "a token of a context cannot leave its process"),
     ("import asyncio\nx = asyncio.new_event_loop().create_future()", "an asyncio task that is not done cannot leave its process"),
+    ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=False)", "a running process cannot leave its process"),
+    ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=True)\nx.stdout, x.stderr = types.SimpleNamespace(_buffer=b'a'), None", "a process with unread output cannot leave its process"),
+    ("x = type('SuperLU', (), {'__module__': 'builtins'})()", "a factorization of SuperLU cannot leave its process"),
+    ("x = type('SQLContext', (), {'__module__': 'polars.sql.context'})()", "an SQL context of polars cannot leave its process"),
     ("x = []\nfor _ in range(100_000): x = [x]", "it is nested too deeply"),
 ]  # fmt: skip
 

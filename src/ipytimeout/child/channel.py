@@ -34,6 +34,7 @@ from ipytimeout.wire.framing import encode
 from ipytimeout.wire.memory import available, new_shared_memory, share
 from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Streams
 from ipytimeout.wire.recording import SIZE, Recorder
+from ipytimeout.wire.sockets import socket_of
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
@@ -84,7 +85,7 @@ class Channel:
     def attach(self, fd: int) -> None:
         """Take a connected socket, in the process that is to use it."""
         self.pid = os.getpid()
-        self._socket = socket.socket(fileno=fd)
+        self._socket = socket_of(fd)
         self._inbox = Inbox(self._socket)
 
     @property

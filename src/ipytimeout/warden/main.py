@@ -56,6 +56,7 @@ from ipytimeout.wire.messages import (
     Verdict,
 )
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
+from ipytimeout.wire.sockets import socket_of
 
 _STRANGERS = 64
 #: So long killed processes may take to go away when the warden leaves, in seconds.
@@ -197,7 +198,7 @@ class Warden:
                 case Adopt(pid, of_host):
                     self._adopt(pid, of_host, *asker.take(3))
                 case Listen():
-                    self._listen(Asker(socket.socket(fileno=asker.take(1)[0])))
+                    self._listen(Asker(socket_of(asker.take(1)[0])))
 
     def _control_said(self, child: Child) -> None:
         try:
@@ -393,7 +394,7 @@ class Warden:
         pid = start(message, mark, list(descriptors), status_child, stack_child)
         for descriptor in (*descriptors, status_child, stack_child):
             os.close(descriptor)
-        self._watch(Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid)))
+        self._watch(Child(pid, mark, socket_of(control), status, stack, Sweep(pid)))
 
     def _adopt(self, pid: int, of_host: bool, control: int, status: int, stack: int) -> None:
         """Take charge of a child that another process has forked.
@@ -403,7 +404,7 @@ class Warden:
         mark = marks.new_mark()
         marks.put_on(pid, mark)
         tree.go_first(pid)
-        child = Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid), of_host=of_host)
+        child = Child(pid, mark, socket_of(control), status, stack, Sweep(pid), of_host=of_host)
         self._watch(child)
         if pid in self.strangers:
             self._exited(child, self.strangers.pop(pid))
@@ -439,4 +440,4 @@ def main(host_fd: int, host_pid: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
     tree.become_subreaper()
     sys.setswitchinterval(1)
-    Warden(socket.socket(fileno=host_fd), host_pid).run()
+    Warden(socket_of(host_fd), host_pid).run()

@@ -23,6 +23,7 @@ from ipytimeout.host.launch.spawn import interpreter, start_environ
 from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
 from ipytimeout.wire.messages import Fork, Forked, Hurry, Listen, Message, Preload, Rehearse, Settle, Start, Started
+from ipytimeout.wire.sockets import socket_pair
 from ipytimeout.wire.survey import Inherited
 
 #: So many spares are kept: runs that follow each other at once use them up faster than they are made.
@@ -214,7 +215,7 @@ class Template:
         self._rehearsal: Rehearse | None = None
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
-        self._channel, channel = socket.socketpair()
+        self._channel, channel = socket_pair()
         inherited.add(self._channel)
         null = os.open(os.devnull, os.O_RDWR)
         try:
@@ -261,7 +262,7 @@ class Template:
     def request(self, after: float = 0.0) -> Child:
         """Ask for a child, to be adopted by the warden; do not wait. One that is closed unused is ended."""
         with Plumbing() as plumbing:
-            control, theirs = socket.socketpair()
+            control, theirs = socket_pair()
             with theirs:
                 try:
                     status, status_child = plumbing.pipe()

@@ -146,6 +146,19 @@ class _Namespaces:
             delattr(getattr(polars, kind), name)
 
 
+class _Polars:
+    """How numbers are shown; the rest of ``pl.Config`` is in the environment."""
+
+    module = "polars.config"
+
+    def read(self) -> dict[str, Any]:
+        return {name: read() for name, read in sys.modules[self.module]._POLARS_CFG_DIRECT_VARS.items()}
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        for name, value in items.items():
+            getattr(sys.modules[self.module].Config, name)(value)
+
+
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in options.items():
@@ -231,5 +244,5 @@ class _Torch:
             torch.set_grad_enabled(items["gradients"])
 
 
-PANDAS, NUMPY, TORCH = _Pandas(), _Numpy(), _Torch()
+PANDAS, NUMPY, TORCH, POLARS = _Pandas(), _Numpy(), _Torch(), _Polars()
 ACCESSORS, NAMESPACES, SKLEARN, SYMPY, COUNTERS = _Accessors(), _Namespaces(), _Sklearn(), _Sympy(), _Counters()
