@@ -32,6 +32,9 @@ LISTED = {
     "a bare `mmap`": r"a memory map( of a file without a name)? cannot leave its process",
     "an iterator of matches": r"an iterator of matches cannot leave its process",
     "of batches or pairs": r"an iterator of batches or pairs cannot leave its process",
+    "the size of a `bytearray` whose memory another object shows": (
+        r"its size cannot change while another object shows its memory"
+    ),
     "scipy's `SuperLU`": r"a factorization of SuperLU cannot leave its process",
     "an `SQLContext` of polars": r"an SQL context of polars cannot leave its process",
     "a token of a `ContextVar`": r"a token of a context cannot leave its process",

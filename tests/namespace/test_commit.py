@@ -43,6 +43,7 @@ UNSENDABLE = [
 ]  # fmt: skip
 
 
+SHOWN_ELSEWHERE = "its size cannot change while another object shows its memory"
 OF_A_TENSOR = "a tensor that remembers how it was computed cannot leave its process; detach() it"
 
 
@@ -61,6 +62,21 @@ def test_what_cannot_travel_is_named_with_a_plain_reason(notebook: Notebook, mak
     assert "x" not in notebook.names
     assert notebook["y"] == [1, 2, 3]
     assert notebook["z"] == 5
+
+
+def test_a_size_that_cannot_change_here_is_named(notebook: Notebook) -> None:
+    """The view is released there, and not here."""
+    notebook.cell("data = bytearray(b'ab'); view = memoryview(data)")
+    notebook.timed("view.release(); data.append(1)")
+    assert notebook.left_behind == {"data": SHOWN_ELSEWHERE}
+    assert notebook["data"] == b"ab"
+
+
+def test_a_nan_in_a_container_is_another_one_there(notebook: Notebook) -> None:
+    """A list and a dict find it by its identity only."""
+    notebook.cell("import math\nvalues = [math.nan]; table = {math.nan: 1}")
+    notebook.timed("found = math.nan in values, math.nan in table, math.isnan(values[0])")
+    assert notebook["found"] == (False, False, True)
 
 
 def test_a_change_that_cannot_travel_is_named_by_the_name_it_is_reached_from(notebook: Notebook) -> None:
