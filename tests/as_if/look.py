@@ -526,7 +526,7 @@ class Eye:
         found = {
             "names": texts,
             "sharing": shared(names, user_ns),
-            "modules": sorted(set(sys.modules) - self.modules),
+            "modules": sorted(name for name in set(sys.modules) - self.modules if not name.startswith("ipytimeout")),
             "out": out,
             "in": self.inputs()[-1:],
             "state": self.state_of(self.shell),

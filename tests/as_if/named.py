@@ -23,6 +23,7 @@ LISTED = {
         r"(an executor|a pool of processes|a future) cannot leave its process"
     ),
     "an asyncio task that is not done": r"an asyncio task that is not done cannot leave its process",
+    "a process of asyncio whose output was not read": r"a process with unread output cannot leave its process",
     "is still running": r"it was still running, and ends with the process of the cell",
     "a tensor that remembers how it was computed": (
         r"a tensor that remembers how it was computed cannot leave its process; detach\(\) it"
@@ -31,7 +32,16 @@ LISTED = {
     "a bare `mmap`": r"a memory map( of a file without a name)? cannot leave its process",
     "an iterator of matches": r"an iterator of matches cannot leave its process",
     "of batches or pairs": r"an iterator of batches or pairs cannot leave its process",
+    "the size of a `bytearray` whose memory another object shows": (
+        r"its size cannot change while another object shows its memory"
+    ),
+    "scipy's `SuperLU`": r"a factorization of SuperLU cannot leave its process",
+    "an `SQLContext` of polars": r"an SQL context of polars cannot leave its process",
     "a token of a `ContextVar`": r"a token of a context cannot leave its process",
+    "What a cell sets in its process and nobody can ask for": (
+        r"what it has set ends with the process of the cell; call it in a cell without a deadline"
+    ),
+    "a limit below what the notebook has used already": r"ValueError: this process uses more already",
     "whose text has changed on disk": r"its text has changed on disk",
 }
 _LISTED = re.compile("|".join(LISTED.values()))

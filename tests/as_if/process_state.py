@@ -5,6 +5,7 @@ Law of the file: as of ``look.py``: it touches nothing, and reads only of what i
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -20,6 +21,11 @@ def digest(data: Any) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def umask() -> str:
+    with open("/proc/self/status") as file:
+        return next(line for line in file if line.startswith("Umask"))
+
+
 def state_of(shell: Any) -> dict[str, str]:
     modules = sys.modules
     found: dict[str, Any] = {
@@ -28,6 +34,10 @@ def state_of(shell: Any) -> dict[str, str]:
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),
+        "switch interval": sys.getswitchinterval(),
+        "collector": (gc.isenabled(), gc.get_threshold(), gc.get_debug()),
+        "priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "umask": umask(),
         "sys.displayhook": type(sys.displayhook).__name__,
         "shell": {
             "ast_node_interactivity": shell.ast_node_interactivity,
@@ -56,6 +66,11 @@ def state_of(shell: Any) -> dict[str, str]:
             "input transformers": [getattr(t, "__name__", "?") for t in shell.input_transformers_post],
         },
     }
+    if "resource" in modules:
+        names = [name for name in dir(modules["resource"]) if name.startswith("RLIMIT_") and name != "RLIMIT_RTTIME"]
+        found["limits"] = {name: modules["resource"].getrlimit(getattr(modules["resource"], name)) for name in names}
+    if "socket" in modules:
+        found["socket timeout"] = modules["socket"].getdefaulttimeout()
     if "random" in modules:
         found["random"] = digest(repr(modules["random"].getstate()).encode())
     if "warnings" in modules:

@@ -7,15 +7,19 @@ import re
 import pytest
 
 from tests.as_if.named import LISTED, NEW_TEXT, accepted
-from tests.child.test_cells import STILL_RUNNING
+from tests.child.test_cells import SET_THERE, STILL_RUNNING
 from tests.e2e.readme import README
-from tests.namespace.test_commit import OF_A_TENSOR, UNSENDABLE
+from tests.kernels.test_process_state import USES_MORE
+from tests.namespace.test_commit import OF_A_TENSOR, SHOWN_ELSEWHERE, UNSENDABLE
 
 #: Every reason that a test of the package proves to be given.
 GIVEN = [
     *(reason for _, reason in UNSENDABLE),
     OF_A_TENSOR,
+    SHOWN_ELSEWHERE,
     STILL_RUNNING,
+    SET_THERE,
+    USES_MORE,
     NEW_TEXT,
 ]
 

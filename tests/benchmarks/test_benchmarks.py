@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import output
+from tests.benchmarks import output, state
 from tests.benchmarks.measure import MIB, Peaks, Way, status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -125,3 +125,9 @@ def test_the_peaks_are_of_the_child_that_ends_and_of_this_process() -> None:
         stays.communicate()
     assert 59 < host < 140
     assert 200 < child < much / MIB
+
+
+def test_state_that_nobody_has_changed_costs_less_than_the_goal() -> None:
+    """Of a kernel with numpy, pandas and pyplot, all of it together; by the smallest times, which a busy machine leaves alone."""
+    found = state.measured(sys.executable)
+    assert len(found) == 5 and sum(times[0] for times in found.values()) < state.GOAL, found

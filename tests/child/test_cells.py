@@ -13,6 +13,7 @@ from ipytimeout.wire.messages.outputs import DisplayData, Error, ExecuteResult, 
 from tests.child.conftest import LiveChild
 
 MakeChild = Callable[..., LiveChild]
+SET_THERE = "what it has set ends with the process of the cell; call it in a cell without a deadline"
 STILL_RUNNING = "it was still running, and ends with the process of the cell"
 
 
@@ -294,6 +295,22 @@ def test_what_still_runs_is_named(child: LiveChild) -> None:
     )
     left_behind = seen.changes.left_behind
     assert {left_behind["thread sleeper"], left_behind["asyncio task nap"]} == {STILL_RUNNING}
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("import atexit\n@atexit.register\ndef f(): ...", ["atexit.register"]),
+        ("from codecs import register as r\nr(lambda name: None)", ["codecs.register"]),
+        ("import sys, signal\nsys.settrace(None); signal.alarm(9); signal.alarm(0)", []),
+        ("import signal\nsignal.alarm(99)", ["signal.alarm"]),
+        ("import mimetypes as m\ndef f(): m.add_type('text/x', '.x')\nf(); 1 / 0", ["mimetypes.add_type"]),
+        ("class Shop:\n    def register(self, x): ...\nShop().register(1)", []),
+    ],
+)
+def test_what_a_cell_sets_that_nobody_can_ask_for_is_named(child: LiveChild, code: str, named: list[str]) -> None:
+    """By the text of the cell; where it can be told that nothing is left, nothing is named."""
+    assert child.run(code).changes.left_behind == dict.fromkeys(named, SET_THERE)
 
 
 def test_a_discarded_run_sends_no_pickle(child: LiveChild) -> None:

@@ -92,6 +92,35 @@ ROWS = {
         ("(os.kill(os.getpid(), signal.SIGUSR2), signal.getsignal(signal.SIGUSR1) is handler) and "
         "signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and came == [signal.SIGUSR1, 'lambda']"),
     ),
+    "mask, limits, priority and processors of the process": (
+        ("import os, resource\nold = os.umask(0o077); first = os.nice(0); _ = os.nice(1)\n"
+        "limit, hard = resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(limit, (222, hard))"),
+        ("print(oct(os.umask(0o027)), resource.getrlimit(limit)[0], os.nice(0) - first)\n"
+        "_ = os.nice(1); resource.setrlimit(limit, (333, hard)); os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"),
+        "0o77 222 1",
+        "(os.umask(0o22), resource.getrlimit(limit)[0], os.nice(0) - first, len(os.sched_getaffinity(0))) == (0o27, 333, 2, 1)",
+    ),
+    "settings of the standard library": (
+        ("import calendar, csv, multiprocessing, socket, sys, tracemalloc\nsocket.setdefaulttimeout(2.5)\n"
+        "csv.register_dialect('pipes', delimiter='|'); sys.set_int_max_str_digits(9999)\n"
+        "multiprocessing.set_start_method('spawn'); old = csv.field_size_limit(77)"),
+        ("print(socket.getdefaulttimeout(), csv.get_dialect('pipes').delimiter, sys.get_int_max_str_digits(),\n"
+        "      multiprocessing.get_start_method(), csv.field_size_limit(88))\n"
+        "socket.setdefaulttimeout(3.5); csv.unregister_dialect('pipes'); tracemalloc.start(2); calendar.setfirstweekday(6)"),
+        "2.5 | 9999 spawn 77",
+        ("(socket.getdefaulttimeout(), 'pipes' in csv.list_dialects(), tracemalloc.get_traceback_limit(), "
+        "calendar.firstweekday(), csv.field_size_limit()) == (3.5, False, 2, 6, 88)"),
+    ),
+    "how objects are pickled and stored": (
+        ("import copyreg, pickle, sqlite3\nclass P: pass\ncopyreg.pickle(P, lambda p: (len, ('four',)))\n"
+        "class Q: pass"),
+        ("print(pickle.loads(pickle.dumps(P())))\ncopyreg.dispatch_table.pop(P)\ncopyreg.pickle(Q, lambda q: (len, ('seven',)))\n"
+        "sqlite3.register_adapter(Q, lambda q: 7)"),
+        "4",
+        ("P not in copyreg.dispatch_table and copyreg.dispatch_table[Q](Q())[1] == ('seven',) and "
+        "sqlite3.connect(':memory:').execute('select ?', (Q(),)).fetchone() == (7,)"),
+    ),
     "an attribute of a module": (
         "import math, statistics\nmath.tau2 = kept = [1]",
         "math.tau2.append(2); statistics.fast = print; print(math.tau2)",
@@ -177,6 +206,39 @@ def test_a_cell_that_is_ended_sets_nothing(own_kernel: Kernel) -> None:
     assert ended.error is not None and ended.error.name == "DeadlineExceeded"
     checked = own_kernel.run("print(hasattr(math, 'tau2'), decimal.getcontext().prec == precision)")
     assert checked.stdout == "False True\n"
+
+
+@pytest.mark.parametrize("start", ["warm", "spawn"])
+def test_a_run_may_take_longer_than_sockets_of_the_notebook_wait(own_kernel: Kernel, start: str) -> None:
+    """``socket.setdefaulttimeout`` is for the notebook's own sockets."""
+    own_kernel.run("import socket, time; socket.setdefaulttimeout(0.1)")
+    for _ in range(3):
+        slept = own_kernel.run(f"%%timeout -q --start {start} 60\ntime.sleep(0.3); print(socket.getdefaulttimeout())")
+        assert slept.stdout == "0.1\n", slept.text
+
+
+#: Why a limit does not come back.
+USES_MORE = "ValueError: this process uses more already"
+
+
+def test_a_limit_that_would_end_the_kernel_is_named(own_kernel: Kernel) -> None:
+    """The run has it; the kernel, which uses more, goes on without."""
+    own_kernel.run(
+        "import mmap, resource\nlarge = mmap.mmap(-1, 8 << 30, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)"
+    )
+    code = "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.getrlimit(resource.RLIMIT_AS)[1])); x = 1"
+    timed = own_kernel.run(f"%%timeout -q 60\n{code}")
+    assert f"RLIMIT_AS of resource ({USES_MORE})" in timed.text
+    assert own_kernel.run("print(x, resource.getrlimit(resource.RLIMIT_AS)[0] == 4 << 30)").stdout == "1 False\n"
+
+
+def test_a_cell_that_limits_itself_leaves_what_it_made(own_kernel: Kernel) -> None:
+    """Be it more than the limit that it has set."""
+    code = "import resource\n_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\nresource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))"
+    timed = own_kernel.run(f"%%timeout -q 60\n{code}\nmade = bytes(3_000_000)")
+    assert timed.status == "ok" and not timed.text, timed.text
+    seen = own_kernel.run("print(len(made), resource.getrlimit(resource.RLIMIT_FSIZE)[0])")
+    assert seen.stdout.startswith("3000000 2000000\n"), seen.text  # what the kernel writes is limited too
 
 
 def test_a_function_sees_what_is_set_and_sets_nothing(own_kernel: Kernel) -> None:

@@ -35,10 +35,15 @@ UNSENDABLE = [
     ("import itertools\nx = itertools.pairwise('abc')", "an iterator of batches or pairs cannot leave its process"),
     ("import contextvars\nx = contextvars.ContextVar('v').set(1)", "a token of a context cannot leave its process"),
     ("import asyncio\nx = asyncio.new_event_loop().create_future()", "an asyncio task that is not done cannot leave its process"),
+    ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=False)", "a running process cannot leave its process"),
+    ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=True)\nx.stdout, x.stderr = types.SimpleNamespace(_buffer=b'a'), None", "a process with unread output cannot leave its process"),
+    ("x = type('SuperLU', (), {'__module__': 'builtins'})()", "a factorization of SuperLU cannot leave its process"),
+    ("x = type('SQLContext', (), {'__module__': 'polars.sql.context'})()", "an SQL context of polars cannot leave its process"),
     ("x = []\nfor _ in range(100_000): x = [x]", "it is nested too deeply"),
 ]  # fmt: skip
 
 
+SHOWN_ELSEWHERE = "its size cannot change while another object shows its memory"
 OF_A_TENSOR = "a tensor that remembers how it was computed cannot leave its process; detach() it"
 
 
@@ -57,6 +62,21 @@ def test_what_cannot_travel_is_named_with_a_plain_reason(notebook: Notebook, mak
     assert "x" not in notebook.names
     assert notebook["y"] == [1, 2, 3]
     assert notebook["z"] == 5
+
+
+def test_a_size_that_cannot_change_here_is_named(notebook: Notebook) -> None:
+    """The view is released there, and not here."""
+    notebook.cell("data = bytearray(b'ab'); view = memoryview(data)")
+    notebook.timed("view.release(); data.append(1)")
+    assert notebook.left_behind == {"data": SHOWN_ELSEWHERE}
+    assert notebook["data"] == b"ab"
+
+
+def test_a_nan_in_a_container_is_another_one_there(notebook: Notebook) -> None:
+    """A list and a dict find it by its identity only."""
+    notebook.cell("import math\nvalues = [math.nan]; table = {math.nan: 1}")
+    notebook.timed("found = math.nan in values, math.nan in table, math.isnan(values[0])")
+    assert notebook["found"] == (False, False, True)
 
 
 def test_a_change_that_cannot_travel_is_named_by_the_name_it_is_reached_from(notebook: Notebook) -> None:

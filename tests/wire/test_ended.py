@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import csv
 import importlib
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import warnings
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -301,3 +303,43 @@ def test_pickling_does_not_make_warnings_new() -> None:
         sent([1])
         warn()
     assert len(shown) == 1
+
+
+def test_a_process_of_asyncio_that_has_ended_has_ended_there() -> None:
+    """With its number and how it ended; what it is asked again, it answers as it would natively."""
+
+    async def ended() -> Any:
+        made = await asyncio.create_subprocess_exec("sh", "-c", "cat; exit 3", stdin=PIPE, stdout=PIPE)
+        assert await made.communicate(b"said") == (b"said", None)
+        await asyncio.sleep(0)  # its end is noted in the next turn of the loop
+        return made
+
+    async def ask(process: Any) -> Any:
+        with pytest.raises(ProcessLookupError):
+            process.kill()
+        return await process.wait(), await process.communicate(), process.stdout.at_eof(), process.stdin.is_closing()
+
+    async def both() -> None:
+        here = await ended()
+        there = sent(sent(here))
+        assert (there.pid, there.returncode, repr(there)) == (here.pid, 3, repr(here))
+        assert await ask(there) == await ask(here) == (3, (b"", None), True, True)
+
+    asyncio.run(both())
+
+
+def test_a_process_of_asyncio_that_runs_or_has_unread_output_is_refused() -> None:
+    """Both belong to the loop that watches them."""
+
+    async def refused() -> list[str]:
+        process = await asyncio.create_subprocess_exec("sh", "-c", "echo said; read line", stdin=PIPE, stdout=PIPE)
+        runs = refusal(process)
+        process.stdin.close()  # type: ignore[union-attr]
+        await process.wait()
+        await asyncio.sleep(0)  # its end is noted in the next turn of the loop
+        return [runs, refusal(process)]
+
+    assert asyncio.run(refused()) == [
+        "a running process cannot leave its process",
+        "a process with unread output cannot leave its process",
+    ]

@@ -39,6 +39,7 @@ from ipytimeout.wire.messages.from_child import Changes, Recording
 from ipytimeout.wire.messages.outputs import Streams
 from ipytimeout.wire.messages.to_child import Clock
 from ipytimeout.wire.recording import SIZE, Recorder
+from ipytimeout.wire.sockets import socket_of
 
 #: Text of a flood waits so long at most, in seconds, before it leaves.
 INTERVAL = 0.02
@@ -89,7 +90,7 @@ class Channel:
     def attach(self, fd: int) -> None:
         """Take a connected socket, in the process that is to use it."""
         self.pid = os.getpid()
-        self._socket = socket.socket(fileno=fd)
+        self._socket = socket_of(fd)
         self._inbox = Inbox(self._socket)
 
     @property

@@ -32,6 +32,7 @@ from ipytimeout.wire.messages.codec import Message
 from ipytimeout.wire.messages.from_child import Forked
 from ipytimeout.wire.messages.to_child import Fork, Hurry, Preload, Rehearse, Settle
 from ipytimeout.wire.messages.warden import Adopt
+from ipytimeout.wire.sockets import socket_of
 from ipytimeout.wire.state import apply_state, read_state
 
 #: Native threads, by the start of their name, that a fork may lose: jemalloc makes its own anew, and polars'
@@ -47,7 +48,7 @@ def main(channel_fd: int, status_fd: int, stack_fd: int) -> NoReturn:
     os.close(status_fd)  # a template is no run: it has no clock and no stack to show
     os.close(stack_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Template(socket.socket(fileno=channel_fd)).serve()
+    Template(socket_of(channel_fd)).serve()
     os._exit(0)
 
 
@@ -95,7 +96,7 @@ class Template:
     def _do(self, message: Message) -> None:
         match message:
             case Settle():
-                self._adopting = socket.socket(fileno=self._descriptors.pop(0))
+                self._adopting = socket_of(self._descriptors.pop(0))
                 self._child.settle_in(message)
                 self._warm_up()
             case Preload(modules, environ, sys_path):

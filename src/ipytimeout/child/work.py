@@ -21,9 +21,11 @@ from ipytimeout.child.inside import CodeClock, Inside
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.progress import Reporter
 from ipytimeout.child.run import Ended
+from ipytimeout.child.stays import set_in_process
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters.packing import PLAIN, as_names, beside_plain, unpack
+from ipytimeout.wire.adapters.process import lift_limits
 from ipytimeout.wire.libraries import Mark, newer_than, newest_module, users_modules
 from ipytimeout.wire.messages import ProcessState
 from ipytimeout.wire.messages.from_child import Changes
@@ -160,6 +162,8 @@ class Work:
             )
         self._state: ProcessState = known.state if known is not None else read_state()
         self._items: Items = {**(known.items if known is not None else {}), **adapters.read(rest)}
+        #: What the code has set beside names, once it has ended.
+        self._settings: tuple[dict[str, Any], list[str]] | None = None
         of_host.note()
         self.clock, self.reporter = CodeClock(channel, job.timeout), Reporter(channel)
         checkpoints = None
@@ -191,13 +195,19 @@ class Work:
             error=ended.error,
             deadline_interrupt=ended.deadline_interrupt,
             interrupted=ended.interrupted,
-            left_behind={**ended.still_running, **collected.left_behind, **self._unset},
+            left_behind={**ended.still_running, **collected.left_behind, **self._unset, **self._set_in_process()},
             state=None if after == self._state else after,
             modules=modules,
             sources=self._shell.compile.made_sources() if self._shell is not None else {},
             frames=ended.frames,
             buffers=collected.buffers,
         )
+
+    def _set_in_process(self) -> dict[str, str]:
+        """Name what the cell has set that nobody can ask for."""
+        if not isinstance(self.job, Execute) or self._shell is None or self.job.discard:
+            return {}
+        return set_in_process(self.job.code, self._shell.transform_cell, self.namespace)
 
     def _collect(self, ended: Ended, resend: Resend) -> Collected:
         """Pickle what the code has changed, where it is wanted."""
@@ -210,7 +220,10 @@ class Work:
         try:
             if self._watch is None:
                 return self._collect_call(result, ended.exception, resend)
-            self._learn_assigned()
+            if self._settings is None:
+                self._learn_assigned()
+                self._settings = as_names(difference(self._items, self._adapters.read()))
+                lift_limits(self._items.get("resource", {}))
             return self._watch.collect(
                 keep=job.keep,
                 hidden=self._shell.bookkeeping() if self._shell is not None else _OF_EVERY_MODULE,
@@ -218,7 +231,7 @@ class Work:
                 exception=ended.exception,
                 without=resend.without,
                 only=resend.only,
-                settings=as_names(difference(self._items, self._adapters.read())),
+                settings=self._settings,
             )
         except FAULTS as error:  # a reducer of the user's, or a fault of ours: never silent
             return Collected([], {"everything": f"{type(error).__name__}: {text_of(error)}"})

@@ -18,6 +18,7 @@ from ipytimeout.warden.sweep import Sweep
 from ipytimeout.wire import marks
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.messages.warden import FromWarden, Start
+from ipytimeout.wire.sockets import socket_of
 
 #: The phases in which the code runs, and those in which a run costs memory.
 _CODE_RUNS = (Phase.RUNNING, Phase.ENDING)
@@ -93,7 +94,7 @@ def start_child(message: Start, control: int, *descriptors: int) -> Child:
     pid = start(message, mark, list(descriptors), status_child, stack_child)
     for descriptor in (*descriptors, status_child, stack_child):
         os.close(descriptor)
-    return Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid))
+    return Child(pid, mark, socket_of(control), status, stack, Sweep(pid))
 
 
 def adopt_child(pid: int, of_host: bool, control: int, status: int, stack: int) -> Child:
@@ -104,4 +105,4 @@ def adopt_child(pid: int, of_host: bool, control: int, status: int, stack: int) 
     mark = marks.new_mark()
     marks.put_on(pid, mark)
     tree.go_first(pid)
-    return Child(pid, mark, socket.socket(fileno=control), status, stack, Sweep(pid), of_host=of_host)
+    return Child(pid, mark, socket_of(control), status, stack, Sweep(pid), of_host=of_host)

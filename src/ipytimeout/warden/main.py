@@ -54,6 +54,7 @@ from ipytimeout.wire.messages.warden import (
     Verdict,
 )
 from ipytimeout.wire.signals import DEADLINE_SIGNAL, HARD_STACK_SIGNAL, STACK_SIGNAL
+from ipytimeout.wire.sockets import socket_of
 
 _STRANGERS = 64
 #: So long killed processes may take to go away when the warden leaves, in seconds.
@@ -154,7 +155,7 @@ class Warden:
                 case Adopt(pid, of_host):
                     self._adopted(adopt_child(pid, of_host, *asker.take(3)))
                 case Listen():
-                    self._listen(Asker(socket.socket(fileno=asker.take(1)[0])))
+                    self._listen(Asker(socket_of(asker.take(1)[0])))
 
     def _control_said(self, child: Child) -> None:
         try:
@@ -368,4 +369,4 @@ def main(host_fd: int, host_pid: int) -> None:
         signal.signal(signum, signal.SIG_IGN)
     tree.become_subreaper()
     sys.setswitchinterval(1)
-    Warden(socket.socket(fileno=host_fd), host_pid).run()
+    Warden(socket_of(host_fd), host_pid).run()

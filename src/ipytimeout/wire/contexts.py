@@ -1,4 +1,4 @@
-"""Variables of a context, and asyncio's futures, tasks and loops. In both processes.
+"""Variables of a context, and asyncio's futures, tasks, loops and processes. In both processes.
 
 A loop is each process's own: what is bound to one here is bound to the other's there. A future that is done is what it
 came to.
@@ -10,6 +10,7 @@ import contextvars
 import functools
 import gc
 import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.wire.ended import Refused
@@ -178,3 +179,48 @@ def make_task(name: str, names: tuple[str, str], outcome: tuple[Any, ...]) -> An
     thread.start()
     thread.join()
     return made[0]
+
+
+# ---------------------------------------------------------------- processes
+
+
+def reduce_process(process: Any, pickler: NamespacePickler) -> Any:
+    """One that has ended, and whose output was read: what is left of it is how it ended."""
+    transport = process._transport
+    if process.returncode is None or not transport._finished:
+        raise Refused("a running process cannot leave its process")
+    if any(stream is not None and stream._buffer for stream in (process.stdout, process.stderr)):
+        raise Refused("a process with unread output cannot leave its process")
+    return make_ended_process, (process.pid, process.returncode, sorted(transport._pipes))
+
+
+def make_ended_process(pid: int, returncode: int, pipes: list[int]) -> Any:
+    """Make a process of asyncio that has ended. ``pipes``: which of its three streams were pipes."""
+    import asyncio.base_subprocess
+    import asyncio.subprocess
+
+    loop = the_loop()
+    transport: Any = object.__new__(asyncio.base_subprocess.BaseSubprocessTransport)
+    ended = {"_closed": True, "_finished": True, "_pid": pid, "_returncode": returncode, "_extra": {}}
+    ends = {fd: types.SimpleNamespace(pipe=_closed_pipe(), disconnected=True) for fd in pipes}
+    vars(transport).update(ended, _proc=None, _loop=None, _protocol=None, _exit_waiters=None, _pipes=ends)
+    protocol: Any = asyncio.subprocess.SubprocessStreamProtocol(limit=1 << 16, loop=loop)
+    protocol.connection_made(transport)
+    for fd in pipes:
+        protocol.pipe_connection_lost(fd, None)
+    protocol._process_exited, protocol._transport = True, None
+    return asyncio.subprocess.Process(transport, protocol, loop)
+
+
+def _closed_pipe() -> asyncio.Transport:
+    import asyncio
+
+    class ClosedPipe(asyncio.Transport):
+        def is_closing(self) -> bool:
+            return True
+
+        def close(self) -> None: ...
+
+        def write(self, data: object) -> None: ...
+
+    return ClosedPipe()

@@ -217,7 +217,7 @@ def _find_facets(cls: type) -> tuple[Facet, ...]:
             return _WHOLE_BY_NAME[name]
     if issubclass(cls, threading.local):
         return _KNOWN[threading.local]
-    if cls in copyreg.dispatch_table:
+    if cls in copyreg.dispatch_table and cls.__module__ != "__main__":
         return (OPAQUE,)
     own = next((facets for base, facets in _BASES if issubclass(cls, base)), ())
     own = own or next((_BASES_BY_NAME[name] for name in names if name in _BASES_BY_NAME), ())

@@ -87,7 +87,8 @@ def _classify(cls: type) -> Reducer | None:
     for name, reducer in _BY_NAME.items():
         if any(f"{base.__module__}.{base.__qualname__}" == name for base in cls.__mro__):
             return reducer
-    if cls in cloudpickle.Pickler.dispatch_table:
+    # What ``copyreg`` was told of a class of the notebook is for the notebook's own pickles.
+    if cls in cloudpickle.Pickler.dispatch_table and cls.__module__ != "__main__":
         return None
     if (own := bare.find(cls)) is not None:
         return own
@@ -364,6 +365,7 @@ _BY_NAME: dict[str, Reducer] = {
     "_asyncio.Future": contexts.reduce_future,
     "asyncio.futures.Future": contexts.reduce_future,
     "asyncio.events.AbstractEventLoop": contexts.reduce_loop,
+    "asyncio.subprocess.Process": contexts.reduce_process,
     "numpy.ufunc": small.reduce_ufunc,
     "_csv.writer": small.reduce_writer,
     "_csv.reader": small.reduce_reader,
@@ -374,4 +376,6 @@ _BY_NAME: dict[str, Reducer] = {
     "_sre.SRE_Scanner": refuse("an iterator of matches"),
     "sqlite3.Connection": refuse("a database connection"),
     "sqlite3.Cursor": refuse("a database cursor"),
+    "builtins.SuperLU": refuse("a factorization of SuperLU"),
+    "polars.sql.context.SQLContext": refuse("an SQL context of polars"),
 }

@@ -35,6 +35,7 @@ from ipytimeout.host.launch.warden import command, send
 from ipytimeout.outcomes import EXIT_BROKEN, EXIT_CHANNEL_LOST
 from ipytimeout.wire.messages.to_child import Rehearse, Settle
 from ipytimeout.wire.messages.warden import Adopt
+from ipytimeout.wire.sockets import socket_pair
 from ipytimeout.wire.streams import warnings_held
 from ipytimeout.wire.survey import Inherited
 
@@ -71,7 +72,7 @@ class ForkLauncher:
             raise CannotFork("nobody has said what is to be copied")
         with _one_at_a_time, Plumbing() as plumbing:
             null, (status, status_child), (stack, stack_child) = plumbing.null(), plumbing.pipe(), plumbing.pipe()
-            ours, theirs = socket.socketpair()
+            ours, theirs = socket_pair()
             with theirs:
                 try:
                     fds = [null, plumbing.stdout[1], plumbing.stderr[1], plumbing.channel[1].fileno()]

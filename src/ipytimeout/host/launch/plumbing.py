@@ -14,6 +14,7 @@ from typing import Self
 
 from ipytimeout.host.launch import inherited
 from ipytimeout.host.launch.child import Child
+from ipytimeout.wire.sockets import socket_pair
 
 _PIPE_SIZE = 1 << 20
 
@@ -37,7 +38,7 @@ class Plumbing:
         with ExitStack() as stack:
             stack.enter_context(self._ours)
             stack.enter_context(self._theirs)
-            self.channel = socket.socketpair()
+            self.channel = socket_pair()
             self._ours.callback(self.channel[0].close)
             self._theirs.callback(self.channel[1].close)
             for end in self.channel:

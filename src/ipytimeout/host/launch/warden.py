@@ -17,6 +17,7 @@ import ipytimeout
 from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import encode
 from ipytimeout.wire.messages.warden import Adopt, Listen, Start
+from ipytimeout.wire.sockets import socket_pair
 
 #: The directory that holds this package: a fresh interpreter appends it to its path.
 PACKAGE_PARENT = str(Path(ipytimeout.__file__).resolve().parent.parent)
@@ -35,7 +36,7 @@ def command(socket_fd: int, host: int) -> list[str]:
 def send(warden: socket.socket, message: Start | Listen | Adopt, descriptors: list[int]) -> socket.socket:
     """Send it with its descriptors; return the other end of the socket that is the first of them."""
     frame = b"".join(encode(message))
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket_pair()
     try:
         with theirs:
             sent = socket.send_fds(warden, [frame], [theirs.fileno(), *descriptors])
@@ -51,7 +52,7 @@ class Warden:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket_pair()
         with theirs:
             self._process = subprocess.Popen(
                 command(theirs.fileno(), self.owner),

@@ -26,6 +26,7 @@ from ipytimeout.wire.messages.codec import Message
 from ipytimeout.wire.messages.from_child import Forked
 from ipytimeout.wire.messages.to_child import Fork, Hurry, Preload, Rehearse, Settle
 from ipytimeout.wire.messages.warden import Listen, Start, Started
+from ipytimeout.wire.sockets import socket_pair
 from ipytimeout.wire.survey import Inherited
 
 #: So many spares are kept: runs that follow each other at once use them up faster than they are made.
@@ -217,7 +218,7 @@ class Template:
         self._rehearsal: Rehearse | None = None
         self._asked: list[Child] = []
         self._answers: list[Forked] = []
-        self._channel, channel = socket.socketpair()
+        self._channel, channel = socket_pair()
         inherited.add(self._channel)
         null = os.open(os.devnull, os.O_RDWR)
         try:
@@ -264,7 +265,7 @@ class Template:
     def request(self, after: float = 0.0) -> Child:
         """Ask for a child, to be adopted by the warden; do not wait. One that is closed unused is ended."""
         with Plumbing() as plumbing:
-            control, theirs = socket.socketpair()
+            control, theirs = socket_pair()
             with theirs:
                 try:
                     status, status_child = plumbing.pipe()

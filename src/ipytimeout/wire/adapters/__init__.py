@@ -46,10 +46,12 @@ class Adapters:
         self._adapters = dict(adapters)
 
     def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
-        """Note what a cell assigns on modules: from now on it is read too. Tell whether that is more than before."""
+        """Note what a cell sets that is read only then, attributes of modules above all. Tell whether any is new."""
         assigned: Any = self._adapters["attributes"]
-        learned: bool = assigned.learn(code, transform, namespace)
-        return learned
+        processors: Any = self._adapters["the processors"]
+        registered: Any = self._adapters["abstract classes"]
+        learners = (assigned, registered)
+        return any([processors.learn(code), *(each.learn(code, transform, namespace) for each in learners)])
 
     def read(self, only: Collection[str] | None = None) -> Items:
         """Return every item of this process, or those of some adapters."""
@@ -144,31 +146,54 @@ def found_elsewhere() -> list[str]:
 
 def load(elsewhere: Iterable[str]) -> Adapters:
     """Return the adapters of this package and those of others; one that cannot be loaded is left out."""
-    from ipytimeout.wire.adapters.attributes import AssignedAttributes
+    from ipytimeout.wire.adapters.attributes import AssignedAttributes, Registered
     from ipytimeout.wire.adapters.charts import ALTAIR, BOKEH, BOKEH_SETTINGS, RENDERERS, TEMPLATES
     from ipytimeout.wire.adapters.compiled import NETWORKX
     from ipytimeout.wire.adapters.figures import COLOURS, MATPLOTLIB, PYPLOT
     from ipytimeout.wire.adapters.interpreter import DECIMAL, INTERPRETER, LOCALE, SHOWN, WARNINGS, ZONE
-    from ipytimeout.wire.adapters.libraries import ACCESSORS, COUNTERS, NAMESPACES, NUMPY, PANDAS, SKLEARN, SYMPY, TORCH
-    from ipytimeout.wire.adapters.loggers import HANDLERS, LEVELS
+    from ipytimeout.wire.adapters.libraries import (
+        ACCESSORS,
+        COUNTERS,
+        NAMESPACES,
+        NUMPY,
+        PANDAS,
+        POLARS,
+        SKLEARN,
+        SYMPY,
+        TORCH,
+    )
+    from ipytimeout.wire.adapters.loggers import FILTERS, HANDLERS, LEVELS
+    from ipytimeout.wire.adapters.patches import NESTED, TQDM
+    from ipytimeout.wire.adapters.process import LIMITS, PROCESS, PROCESSORS
     from ipytimeout.wire.adapters.rich import RICH
     from ipytimeout.wire.adapters.shell import INLINE, SHELL
     from ipytimeout.wire.adapters.signals import SIGNALS
+    from ipytimeout.wire.adapters.standard import CSV, REGISTRIES, SETTINGS
     from ipytimeout.wire.widgets import WIDGETS
 
     adapters: dict[str, Adapter] = {
         "warnings": WARNINGS,
         "the interpreter": INTERPRETER,
+        "the process": PROCESS,
+        "resource": LIMITS,
+        "the processors": PROCESSORS,
         "time": ZONE,
         "signals": SIGNALS,
         "decimal": DECIMAL,
         "locale": LOCALE,
+        **SETTINGS,
+        "csv": CSV,
+        **REGISTRIES,
         "logging": LEVELS,
         "the handlers of logging": HANDLERS,
+        "the filters of logging": FILTERS,
         "numpy": NUMPY,
         "pandas": PANDAS,
         "the accessors of pandas": ACCESSORS,
         "the namespaces of polars": NAMESPACES,
+        "polars": POLARS,
+        "tqdm": TQDM,
+        **NESTED,
         "pyplot": PYPLOT,
         "scikit-learn": SKLEARN,
         "sympy": SYMPY,
@@ -187,6 +212,7 @@ def load(elsewhere: Iterable[str]) -> Adapters:
         "inline figures": INLINE,
         "widgets": WIDGETS,
         "attributes": AssignedAttributes(),
+        "abstract classes": Registered(),
         LAST: SHOWN,
     }
     for point in elsewhere:

@@ -1,11 +1,12 @@
-"""Attributes that the notebook's cells assign on modules and classes of libraries: ``plt.foo = …``. See ``adapters``.
+"""What the notebook's cells assign on modules and classes of libraries: ``plt.foo = …``; and register with classes.
 
-Which these are is read from the text of the cells: to compare every attribute of every module would take longer than
-most cells. What a library assigns on itself is left alone.
+See ``adapters``. Which these are is read from the text of the cells: to compare every attribute of every module would
+take longer than most cells. What a library assigns on itself is left alone.
 """
 
 from __future__ import annotations
 
+import abc
 import ast
 import sys
 import types
@@ -72,6 +73,53 @@ class AssignedAttributes:
                 sys.modules.pop(attribute, None)
             elif attribute in _values(owner):
                 delattr(owner, attribute)
+
+
+class Registered:
+    """Classes of the notebook that cells have registered with abstract ones: ``Sequence.register(Rows)``.
+
+    Items are named "module Abstract Rows".
+    """
+
+    module = "abc"
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+        """Note with which abstract classes this cell registers something. Tell whether any of it is new."""
+        if ".register" not in code:
+            return False
+        try:
+            tree = ast.parse(transform(code))
+        except Exception:
+            return False
+        before = len(self._known)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr == "register":
+                path = _path(node.value)
+                owner = _owner(path, namespace) if path else ""
+                if owner and isinstance(_resolved(f"{owner} register")[0], abc.ABCMeta):
+                    self._known.add(owner)
+        return len(self._known) > before
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for owner in self._known:
+            abstract = _resolved(f"{owner} register")[0]
+            registry = abc._get_dump(abstract)[0] if abstract is not None else ()  # type: ignore[attr-defined]
+            own = [cls for ref in registry if (cls := ref()) is not None and cls.__module__ == _MAIN]
+            found.update((f"{owner} {cls.__qualname__}", cls) for cls in own)
+        return found
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        for item, cls in items.items():
+            owner = item.rpartition(" ")[0]
+            self._known.add(owner)
+            abstract: Any = _resolved(f"{owner} register")[0]
+            if abstract is None:
+                raise LookupError("there is no such class here")
+            abstract.register(cls)
 
 
 def _assigned(tree: ast.AST) -> Iterator[tuple[list[str], str]]:

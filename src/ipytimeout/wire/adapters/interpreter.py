@@ -124,7 +124,7 @@ def _version_of_filters() -> object:
 
 
 class _Interpreter:
-    """The recursion limit, how often threads take turns, and when garbage is collected."""
+    """The recursion limit, how often threads take turns, when garbage is collected, how long numbers are as text."""
 
     module = "sys"
 
@@ -134,6 +134,8 @@ class _Interpreter:
             "switch interval": sys.getswitchinterval(),
             "garbage collection": gc.isenabled(),
             "thresholds of garbage collection": gc.get_threshold(),
+            "debugging of garbage collection": gc.get_debug(),
+            "digits of integers": sys.get_int_max_str_digits(),
         }
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
@@ -145,6 +147,10 @@ class _Interpreter:
                     sys.setswitchinterval(value)
                 case "garbage collection":
                     gc.enable() if value else gc.disable()
+                case "debugging of garbage collection":
+                    gc.set_debug(value)
+                case "digits of integers":
+                    sys.set_int_max_str_digits(value)
                 case _:
                     gc.set_threshold(*value)
 

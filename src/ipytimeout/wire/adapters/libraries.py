@@ -124,6 +124,19 @@ class _Accessors:
             delattr(owner, name)
 
 
+class _Polars:
+    """How numbers are shown; the rest of ``pl.Config`` is in the environment."""
+
+    module = "polars.config"
+
+    def read(self) -> dict[str, Any]:
+        return {name: read() for name, read in sys.modules[self.module]._POLARS_CFG_DIRECT_VARS.items()}
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        for name, value in items.items():
+            getattr(sys.modules[self.module].Config, name)(value)
+
+
 def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in options.items():
@@ -209,7 +222,7 @@ class _Torch:
             torch.set_grad_enabled(items["gradients"])
 
 
-PANDAS, NUMPY, TORCH = _Pandas(), _Numpy(), _Torch()
+PANDAS, NUMPY, TORCH, POLARS = _Pandas(), _Numpy(), _Torch(), _Polars()
 SKLEARN, SYMPY, COUNTERS = _Sklearn(), _Sympy(), _Counters()
 ACCESSORS = _Accessors("pandas", ("DataFrame", "Series", "Index"), "_accessor", "api.extensions.register_{}_accessor")
 NAMESPACES = _Accessors("polars", ("DataFrame", "Expr", "LazyFrame", "Series"), "_ns", "api.register_{}_namespace")

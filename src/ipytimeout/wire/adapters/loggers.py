@@ -1,4 +1,4 @@
-"""Loggers: their levels, and their handlers, which are objects of the notebook like any other. See ``adapters``."""
+"""Loggers: their levels, handlers and filters, which are objects of the notebook like any other. See ``adapters``."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ def _logger(item: str) -> logging.Logger:
 
 
 class _Levels:
-    """Levels, and whether a logger passes on what it is told."""
+    """Levels and their names, and whether a logger passes on what it is told, and tells warnings."""
 
     module = "logging"
+    _names = "names of levels"
+    _captures = "captures warnings"
 
     def read(self) -> dict[str, Any]:
         items: dict[str, Any] = {"disabled up to": logging.root.manager.disable}
+        items[self._names] = dict(vars(logging)["_levelToName"])
+        items[self._captures] = vars(logging)["_warnings_showwarning"] is not None
         for item, logger in _loggers():
             if logger.level or not logger.propagate or logger.disabled:
                 items[item] = (logger.level, logger.propagate, logger.disabled)
@@ -42,6 +46,11 @@ class _Levels:
         for item, value in {**dict.fromkeys(gone, (logging.NOTSET, True, False)), **items}.items():
             if item == "disabled up to":
                 logging.disable(value)
+            elif item == self._names:
+                for level, name in value.items():
+                    logging.addLevelName(level, name)
+            elif item == self._captures:
+                logging.captureWarnings(value)
             else:
                 logger = _logger(item)
                 logger.setLevel(value[0])
@@ -67,10 +76,29 @@ class _Handlers:
                     logger.addHandler(handler)
 
 
+class _Filters:
+    """Which filters a logger has: those of the notebook, and the standard library's."""
+
+    module = "logging"
+
+    def read(self) -> dict[str, Any]:
+        return {item: own for item, logger in _loggers() if (own := tuple(filter(_is_own_filter, logger.filters)))}
+
+    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
+        for item, filters in {**dict.fromkeys(gone, ()), **items}.items():
+            logger = _logger(item)
+            logger.filters[:] = [*(each for each in logger.filters if not _is_own_filter(each)), *filters]
+
+
+def _is_own_filter(each: Any) -> bool:
+    return _MAIN in (type(each).__module__, getattr(each, "__module__", "")) or type(each) is logging.Filter
+
+
 def _can_travel(handler: logging.Handler) -> bool:
-    if type(handler).__module__ == _MAIN:
+    kind = type(handler)
+    if kind.__module__ == _MAIN:
         return True
-    if type(handler) not in _HANDLERS:
+    if kind not in _HANDLERS and not (kind.__module__ == "logging.handlers" and issubclass(kind, logging.FileHandler)):
         return False
     stream = getattr(handler, "stream", None)
     known = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
@@ -84,4 +112,4 @@ def _can_travel(handler: logging.Handler) -> bool:
     )
 
 
-LEVELS, HANDLERS = _Levels(), _Handlers()
+LEVELS, HANDLERS, FILTERS = _Levels(), _Handlers(), _Filters()

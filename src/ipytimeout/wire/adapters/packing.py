@@ -20,7 +20,7 @@ from ipytimeout.wire.modules import MODULES
 PLAIN: Final = "\0plain items"
 ITEM: Final = "\0item\0"
 #: Adapters whose items must stay the very same objects.
-_BY_IDENTITY: Final = frozenset({"attributes", "the handlers of logging", "pyplot"})
+_BY_IDENTITY: Final = frozenset({"attributes", "the handlers of logging", "the filters of logging", "pyplot"})
 
 
 class Packed:
