@@ -29,6 +29,8 @@ OUT_OF_REACH = re.compile(
     r"|pgf|read_(sql|hdf|gbq|clipboard|excel|html|xml)|to_(hdf|gbq|clipboard|excel)|xarray|numba|plotly|polars"
     r"|os\.fork|nested_parallel|while True:|matplotlib\.use\("
 )
+#: Docstrings that show memory that nobody has written to: what is there is chance, three times the same or not.
+UNWRITTEN = re.compile(r"masked_all|\b(np|numpy)\.(ma\.)?(empty|ndarray\()")
 #: So many examples of docstrings make one notebook.
 IN_ONE = 20
 
@@ -132,7 +134,8 @@ def _every(source: Scripts | Docstrings, python: str) -> tuple[list[Notebook], i
     for name, cells in _scripts(source, python) if isinstance(source, Scripts) else _docstrings(source, python):
         if not cells:
             continue
-        if any(OUT_OF_REACH.search(cell.code) for cell in cells):
+        unwritten = isinstance(source, Docstrings) and any(UNWRITTEN.search(cell.code) for cell in cells)
+        if unwritten or any(OUT_OF_REACH.search(cell.code) for cell in cells):
             skipped += 1
         else:
             found.append(Notebook(source.package, name, tuple(cells)))
