@@ -36,11 +36,11 @@ from ipytimeout.wire import (
     ended,
     enums,
     frames,
-    generators,
     mapped,
     modules,
     pictures,
     plots,
+    singletons,
     small,
     states,
 )
@@ -96,7 +96,7 @@ _OWNED = attributes.OwnedAttributes()
 _SLOTS = attributes.Slots()
 _POSITION = states.Position()
 _FILE = states.OwnState("file", ended.place_of, ended.put_place)
-_RANDOM = states.OwnState("random", generators.state_of, generators.put_state)
+_RANDOM = states.OwnState("random", singletons.state_of_generator, singletons.put_generator)
 #: Containers that are nothing but their items.
 CONTAINERS: frozenset[type] = frozenset({dict, list, tuple, set, frozenset})
 #: The facet of last resort.
