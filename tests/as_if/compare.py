@@ -27,8 +27,9 @@ _TELLING = re.compile(
     r"(numpy\.|torch\.)?random|rcParams: (?!interactive|backend)|pandas\.options|numpy\.(print|err)|decimal|cwd|polars\."
     r"|sklearn\.|shell: (ast|float|xmode|formatters|aliases|line|cell)|logging"
 )
-#: What the shell imports to show a traceback or a page, wherever it does that.
-_OF_SHELLS = frozenset({"asttokens", "executing", "pure_eval", "stack_data", "pygments", "IPython"})
+#: What the shell imports to show a traceback or a page, wherever it does that; and what this package gets ready by
+#: itself while the kernel is idle, whenever that is.
+_OF_SHELLS = frozenset({"asttokens", "executing", "pure_eval", "stack_data", "pygments", "IPython", "ipytimeout"})
 _THIS = "Out of this cell"
 #: IPython drops it with each cell: whether the next one is at the same address is chance.
 _MADE_ANEW = "__warningregistry__"

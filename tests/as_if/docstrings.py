@@ -22,7 +22,10 @@ def public(package: Any) -> Iterator[tuple[str, str]]:
     """Give the name and the docstring of everything public, and of the public methods of classes."""
     name = package.__name__
     for attribute in sorted(set(getattr(package, "__all__", dir(package)))):
-        obj = getattr(package, attribute, None)
+        try:
+            obj = getattr(package, attribute, None)
+        except ImportError:  # it asks for another import first
+            continue
         if attribute.startswith("_") or inspect.ismodule(obj) or not callable(obj):
             continue
         yield f"{name}.{attribute}", inspect.getdoc(obj) or ""

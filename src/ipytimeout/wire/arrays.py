@@ -75,7 +75,11 @@ def _reduce_memory(array: Any, cls: type, aliases: ArrayAliases) -> Any:
         raise SharedBase(id(array))
     aliases.arrays.add(id(array))
     if not (array.flags.forc or array.dtype.hasobject) and (axes := _axes(array)) is not None:
-        return make_ordered, (plain_of(array).transpose(axes).copy(), axes, array.flags.writeable, cls)
+        piece = plain_of(array).transpose(axes).copy()
+        if piece.nbytes < LARGE:
+            return make_ordered, (piece, axes, array.flags.writeable, cls)
+        strides = _in_order(piece, axes).strides
+        return make_array, (memory_of(piece)[0], array.shape, array.dtype, 0, strides, array.flags.writeable, cls)
     if not (array.dtype.isnative or array.dtype.hasobject):
         whole = array if array.flags.forc else plain_of(array).copy()
         return make_owned, (*memory_of(whole), array.flags.writeable, cls)
@@ -215,12 +219,17 @@ def make_read_only(function: Callable[..., Any], args: tuple[Any, ...], state: A
     return array
 
 
-def make_ordered(array: Any, axes: list[int], writeable: bool, cls: Any) -> Any:
-    """Put the axes of an array that was sent in one piece where they were."""
-    array = array.transpose(sorted(range(len(axes)), key=axes.__getitem__))
-    array = array if type(array) is cls else array.view(cls)
+def make_ordered(piece: Any, axes: list[int], writeable: bool, cls: Any) -> Any:
+    """Put the axes of an array that was sent in one piece where they were; it owns its memory."""
+    shown = _in_order(piece, axes)
+    array = sys.modules["numpy"].ndarray.__new__(cls, shown.shape, shown.dtype, strides=shown.strides)
+    plain_of(array)[...] = shown
     array.flags.writeable = writeable
     return array
+
+
+def _in_order(piece: Any, axes: list[int]) -> Any:
+    return piece.transpose(sorted(range(len(axes)), key=axes.__getitem__))
 
 
 def make_view(

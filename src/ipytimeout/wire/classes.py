@@ -113,6 +113,9 @@ def make_class(meta: type, name: str, bases: tuple[type, ...], birth: dict[str, 
         maker = type  # it would take the bases that the class was written with, not those that it has
     with hooks_muted(bases):
         made: type = maker.__new__(meta, name, bases, dict(birth))
+    # What the hook of a library has put there comes again, at its place, if the class still has it.
+    for attribute in [attribute for attribute in class_attributes(made) if not attribute.startswith("__")]:
+        type.__delattr__(made, attribute)
     _unfilled.append(weakref.ref(made))
     return made
 

@@ -40,6 +40,7 @@ from ipytimeout.wire import (
     modules,
     pictures,
     plots,
+    singletons,
     small,
     states,
 )
@@ -95,6 +96,7 @@ _OWNED = attributes.OwnedAttributes()
 _SLOTS = attributes.Slots()
 _POSITION = states.Position()
 _FILE = states.OwnState("file", ended.place_of, ended.put_place)
+_RANDOM = states.OwnState("random", singletons.state_of_generator, singletons.put_generator)
 #: Containers that are nothing but their items.
 CONTAINERS: frozenset[type] = frozenset({dict, list, tuple, set, frozenset})
 #: The facet of last resort.
@@ -146,7 +148,7 @@ _BASES: tuple[tuple[Any, tuple[Facet, ...]], ...] = (
     (io.StringIO, (states.OwnState("text", states.text_state, states.put_stream_state),)),
     (io.BytesIO, (states.OwnState("binary", states.bytes_state, states.put_stream_state),)),
     (ended.FILES, (_FILE,)),
-    (random.Random, (states.OwnState("random", random.Random.getstate, random.Random.setstate),)),
+    (random.Random, (_RANDOM,)),
     (decimal.Context, (states.OwnState("decimal", states.decimal_state, states.put_decimal_state),)),
 )
 _WEAK = states.WeakItems()
@@ -168,6 +170,7 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "numpy.memmap": (Memory(), attributes.OwnedAttributes("mapped", mapped.OWN)),
     "_csv.reader": (small.LinesRead(),),
     **dict.fromkeys(("gzip.GzipFile", "bz2.BZ2File", "lzma.LZMAFile"), (_FILE,)),
+    "numpy.random.mtrand.RandomState": (_RANDOM,),
     "numpy.broadcast": (states.OwnState("broadcast", small.index_of, small.go_to),),
     "pandas.core.generic.NDFrame": (_FRAME, _FLAGS),
     "pandas.Index": (_FRAME,),

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.wire.by_name import OfALibrary
+
 if TYPE_CHECKING:
     from ipytimeout.wire.streams import NamespacePickler
 
@@ -79,6 +81,17 @@ def reduce_path(path: Any, pickler: NamespacePickler) -> Any:
             if shared is path:
                 return getattr, (owner, name)
     return NotImplemented
+
+
+def reduce_colours(colormap: Any, pickler: NamespacePickler) -> Any:
+    """The colours of one of matplotlib's own are a list that all of its copies share, in each process its own."""
+    colours = vars(colormap).get("colors")
+    data: dict[str, Any] = getattr(sys.modules.get("matplotlib._cm_listed"), "__dict__", {})
+    name = next((name for name, value in data.items() if value is colours), None)
+    if name is None or type(colours) is not list:
+        return NotImplemented
+    state = {**vars(colormap), "colors": OfALibrary("matplotlib._cm_listed", name, colours)}
+    return _new, (type(colormap),), state, None, None, _set_attributes
 
 
 def reduce_attributes(obj: Any, pickler: NamespacePickler) -> Any:
