@@ -59,6 +59,7 @@ def test_when_the_warden_is_killed_the_run_is_gone_within_a_second_and_the_next_
 
 
 def test_when_the_warden_is_killed_while_nothing_runs_the_next_run_works() -> None:
-    assert run_with_timeout(20, pow, 2, 3) == 8
-    os.kill(get_warden().pid, signal.SIGKILL)
+    for _ in range(5):  # it is a matter of microseconds how far the warden's end has come when the run begins
+        assert run_with_timeout(20, pow, 2, 3) == 8
+        os.kill(get_warden().pid, signal.SIGKILL)
     assert run_with_timeout(20, pow, 2, 3) == 8
