@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ipytimeout import DeadlineExceeded, run_with_timeout, timeout
-from ipytimeout.options import OptionError
+from ipytimeout.mistakes import OptionError
 
 
 def script(tmp_path: Path, text: str, *, guard: bool = False) -> subprocess.CompletedProcess[str]:

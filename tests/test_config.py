@@ -10,7 +10,8 @@ import pytest
 
 from ipytimeout import timeout
 from ipytimeout.config import PREFIX, Settings, settings
-from ipytimeout.options import OptionError, RunOptions, StartMethod
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.sizes import Share
 
 

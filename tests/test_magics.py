@@ -244,10 +244,10 @@ def test_a_question_mark_shows_the_help(run: FakeRun, execute: Callable[[str], A
 
 def test_the_help_names_every_option_that_a_line_may_have() -> None:
     """The parser of the help and the reader of the line are two."""
-    from ipytimeout import options
+    from ipytimeout import magic_line
 
     helped = {name for action in magics.argument_parser()._actions for name in action.option_strings}
-    assert helped == {*options._FLAGS, *options._VALUES}
+    assert helped == {*magic_line._FLAGS, *magic_line._VALUES}
 
 
 def test_a_terminal_goes_on_asking_for_the_body(shell: Any) -> None:

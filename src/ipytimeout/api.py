@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias, TypeVar, o
 
 from ipytimeout.config import settings
 from ipytimeout.decorated import TimedFunction, decorate, refuse_generators
+from ipytimeout.durations import parse_duration
 from ipytimeout.exceptions import DeadlineExceeded
-from ipytimeout.options import (
-    OptionError,
-    RunOptions,
-    StartMethod,
-    parse_duration,
-    parse_max_output,
-    parse_memory,
-    parse_names,
-    parse_start,
-)
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import RunOptions, StartMethod, parse_max_output, parse_memory, parse_names, parse_start
 from ipytimeout.platforms import refuse_unsupported
 
 if TYPE_CHECKING:
@@ -226,7 +219,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
         """
         _check_function(function, "submit")
         refuse_unsupported()
-        from ipytimeout.host.job import start
+        from ipytimeout.host.job_thread import start
         from ipytimeout.host.prepared import PreparedCall
 
         options = self._options_for(args, kwargs)
@@ -235,7 +228,7 @@ class timeout:  # lower case, as ``asyncio.timeout``: it reads as a verb in fron
 
     def _submit_item(self, function: Callable[..., Any], item: Any) -> Job[Any]:
         """Submit one call of a map: nobody looks at its job."""
-        from ipytimeout.host.job import start
+        from ipytimeout.host.job_thread import start
         from ipytimeout.host.prepared import PreparedCall
 
         options = self._options_for((item,), {})

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.durations import format_duration
 from ipytimeout.host.look import words
-from ipytimeout.options import RunOptions, format_duration
+from ipytimeout.options import RunOptions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

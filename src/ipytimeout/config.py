@@ -17,17 +17,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from ipytimeout.options import (
-    DEFAULT_KILL_AFTER,
-    OptionError,
-    RunOptions,
-    StartMethod,
-    format_duration,
-    parse_duration,
-    parse_max_output,
-    parse_memory,
-    parse_start,
-)
+from ipytimeout.durations import format_duration, parse_duration
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import DEFAULT_KILL_AFTER, RunOptions, StartMethod, parse_max_output, parse_memory, parse_start
 from ipytimeout.sizes import Share, format_size
 
 PREFIX = "IPYTIMEOUT_"

@@ -1,6 +1,6 @@
 """``%%timeout`` and ``%timeout``: from the user's line to one call of ``host.run``. In the user's process, main thread.
 
-Law of the file: the code is never edited, expanded or split; only the line is read, by ``options.parse_line``. A
+Law of the file: the code is never edited, expanded or split; only the line is read, by ``magic_line.parse_line``. A
 mistake in it is a ``UsageError`` of one line, before anything has run.
 """
 
@@ -25,7 +25,9 @@ from traitlets import List, Unicode
 from ipytimeout.autotimeout import AutoTimeout
 from ipytimeout.config import settings
 from ipytimeout.host.showing import show_once
-from ipytimeout.options import OptionError, ParsedLine, RunOptions, StartMethod, parse_line
+from ipytimeout.magic_line import ParsedLine, parse_line
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.platforms import unsupported
 
 _DESCRIPTION = """\
@@ -288,7 +290,7 @@ class _Follower:
         self._beginning.start()
 
     def _begin(self) -> None:
-        """Import what a run needs, beside what the user does, and have a template started."""
+        """Import what a run and its error need, beside what the user does, and have a template started."""
         with contextlib.suppress(Exception):  # the next run says what is wrong
             from ipytimeout.host.launch.warden import get_warden
 
@@ -297,6 +299,9 @@ class _Follower:
 
             get_ready(self._shell, rehearse=False)
             importlib.import_module("ipytimeout.host.run")
+            from ipytimeout.host.where import warm_up
+
+            warm_up(self._shell)
 
     def after_cell(self, result: object) -> None:
         """Called by IPython after each cell, timed or not."""

@@ -15,7 +15,7 @@ from typing import Any
 from tests.as_if.notebooks import Notebook
 from tests.kernels.harness import Kernel
 
-LOOK = (Path(__file__).parent / "look.py").read_text(encoding="utf-8")
+LOOK, STATE = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("look.py", "process_state.py"))
 #: A cell that natively needs longer is too slow for this harness.
 SLOW = 20.0
 #: More than the deadline of a timed cell, which ends it by itself.
@@ -81,10 +81,14 @@ class Session:
         self._kernel = Kernel(python, folder, {**of_run, **environ}, cwd=str(work), stderr=subprocess.DEVNULL)
         self._unique: dict[str, str] = {}
         start = (
-            f"(lambda shell, own: (exec(compile({LOOK!r}, 'look', 'exec'), own), "
-            "setattr(shell.kernel, 'as_if', own['Eye'](shell))))(get_ipython(), {'__name__': 'as_if_look'})"
+            "(lambda shell, run: setattr(shell.kernel, 'as_if', "
+            f"run({LOOK!r})['Eye'](shell, run({STATE!r})['state_of'])))(get_ipython(), "
+            "lambda text: (own := {'__name__': 'as_if_look'}, exec(compile(text, 'look', 'exec'), own))[0])"
         )
         self.run("%load_ext ipytimeout")
+        # What that imports beside what the user does is not what a cell imports.
+        imports = "[each.join() for each in __import__('threading').enumerate() if each.name == 'ipytimeout: begin']"
+        self._evaluate(imports)
         self._evaluate(start)
 
     def run(self, code: str) -> Seen:

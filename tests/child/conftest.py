@@ -21,22 +21,11 @@ import ipytimeout
 from ipytimeout.host.commit import Commit, prepare
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import map_private
-from ipytimeout.wire.messages import (
-    Call,
-    Changes,
-    DisplayData,
-    Error,
-    Execute,
-    ExecuteResult,
-    InputReply,
-    InputRequest,
-    Message,
-    ProcessState,
-    Recording,
-    Settle,
-    Stream,
-    Streams,
-)
+from ipytimeout.wire.messages import ProcessState
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Changes, InputRequest, Recording
+from ipytimeout.wire.messages.outputs import DisplayData, Error, ExecuteResult, Stream, Streams
+from ipytimeout.wire.messages.to_child import Call, Execute, InputReply, Settle
 from ipytimeout.wire.pickling import CALL, dump_namespace
 from ipytimeout.wire.signals import DEADLINE_SIGNAL
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ipytimeout.wire.messages import DisplayData, Error
+from ipytimeout.wire.messages.outputs import DisplayData, Error
 from tests.child.conftest import LiveChild
 
 

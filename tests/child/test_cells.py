@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ipytimeout.wire.messages import DisplayData, Error, ExecuteResult, Payload, Running
+from ipytimeout.wire.messages.from_child import Running
+from ipytimeout.wire.messages.outputs import DisplayData, Error, ExecuteResult, Payload
 from tests.child.conftest import LiveChild
 
 MakeChild = Callable[..., LiveChild]
@@ -321,7 +322,8 @@ def test_a_discarded_run_sends_no_pickle(child: LiveChild) -> None:
 
 def test_changes_are_sent_again_without_a_name(child: LiveChild) -> None:
     """As often as the host asks."""
-    from ipytimeout.wire.messages import Changes, Resend
+    from ipytimeout.wire.messages.from_child import Changes
+    from ipytimeout.wire.messages.to_child import Resend
 
     child.execute("x = 1\ny = 2")
     child.until(lambda seen: seen.of(Changes))

@@ -21,7 +21,9 @@ from ipytimeout.child.streams import OutStream
 from ipytimeout.wire import framing
 from ipytimeout.wire.framing import Decoder
 from ipytimeout.wire.memory import Filling, map_private
-from ipytimeout.wire.messages import Checkpoint, ClearOutput, Flush, Message, Stream, Streams
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Checkpoint
+from ipytimeout.wire.messages.outputs import ClearOutput, Flush, Stream, Streams
 
 
 def _each(messages: list[Message]) -> Iterator[Message]:

@@ -9,7 +9,8 @@ import pytest
 
 from ipytimeout import checkpoint, progress, remaining
 from ipytimeout.host.checkpoints import Checkpoints, Rebuilt
-from ipytimeout.wire.messages import Checkpoint, Clock, InputRequest, Progressed
+from ipytimeout.wire.messages.from_child import Checkpoint, InputRequest, Progressed
+from ipytimeout.wire.messages.to_child import Clock
 from tests.child.conftest import LiveChild, Seen
 
 IMPORTS = "from ipytimeout import checkpoint, progress, remaining\nimport time\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipytimeout.wire.messages import Changes, InputRequest
+from ipytimeout.wire.messages.from_child import Changes, InputRequest
 from ipytimeout.wire.signals import DEADLINE_SIGNAL
 from tests.child.conftest import LiveChild
 

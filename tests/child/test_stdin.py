@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipytimeout.wire.messages import InputRequest
+from ipytimeout.wire.messages.from_child import InputRequest
 from tests.child.conftest import LiveChild
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.programs import running
 from tests.kernels.environments import REPOSITORY
 
 
@@ -40,28 +40,9 @@ class Clone:
         assert done.returncode == 0, f"{command}\n{done.stdout[-6000:]}"
         return done.stdout
 
-    @contextmanager
-    def running(self, command: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """Keep a line of shell running in a process group of its own, and end that group."""
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                ["bash", "-c", f"exec {command}"],
-                cwd=self.directory,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def running(self, command: str, log: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Keep a line of shell running in a process group of its own, and end it."""
+        return running(["bash", "-c", f"exec {command}"], log, cwd=self.directory, environ=self.environ)
 
 
 def clone(where: Path) -> Clone:

@@ -10,8 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -26,6 +24,7 @@ import nbformat
 from playwright.sync_api import Locator, Page
 
 from tests.e2e.chromium import open_page
+from tests.e2e.programs import running
 from tests.kernels.environments import REPOSITORY, make_environment, one_at_a_time, pip_install, second_environment
 from tests.kernels.interpreters import interpreters
 
@@ -265,27 +264,10 @@ def _server(front_end: FrontEnd, directory: Path, log: Path) -> Iterator[str]:
         f"--IdentityProvider.token={TOKEN}",
         f"--ServerApp.root_dir={directory}",
     ]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [front_end.python(), "-m", module, *options],
-            cwd=directory,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    with running([front_end.python(), "-m", module, *options], log, cwd=directory, environ=environ) as process:
         info = directory / "runtime" / f"jpserver-{process.pid}.json"
         until = time.monotonic() + 90
         while not info.exists():
             assert time.monotonic() < until and process.poll() is None, f"no server:\n{log.read_text()[-4000:]}"
             time.sleep(0.1)
         yield json.loads(info.read_text())["url"]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +15,7 @@ import pytest
 
 from tests.e2e.chromium import open_page
 from tests.e2e.front_ends import environment, write_kernel, write_notebook
+from tests.e2e.programs import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -51,17 +50,8 @@ def voila(directory: Path, app: str) -> Iterator[str]:
         port = free.getsockname()[1]
     environ = {**os.environ, "JUPYTER_DATA_DIR": str(directory / "data"), "IPYTHONDIR": str(directory / "ipython")}
     log = directory / "voila.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [python, "-m", "voila", "notebook.ipynb", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"],
-            cwd=directory,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    command = [python, "-m", "voila", "notebook.ipynb", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+    with running(command, log, cwd=directory, environ=environ) as process:
         address = f"http://127.0.0.1:{port}/"
         until = time.monotonic() + 60
         while True:
@@ -73,13 +63,6 @@ def voila(directory: Path, app: str) -> Iterator[str]:
                 assert time.monotonic() < until and process.poll() is None, log.read_text()[-4000:]
                 time.sleep(0.2)
         yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def test_a_callback_of_a_voila_page_shows_the_panel_and_is_cancelled_by_a_click(tmp_path: Path) -> None:

@@ -8,19 +8,9 @@ import pytest
 
 from ipytimeout.host.backlog import MOST, Backlog
 from ipytimeout.host.excerpt import LeftOut, Shown
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    CommClose,
-    CommHandled,
-    CommMsg,
-    CommOpen,
-    DisplayData,
-    Error,
-    Flush,
-    Json,
-    Payload,
-    Stream,
-)
+from ipytimeout.wire.messages import Json
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Error, Flush, Payload, Stream
 
 ERROR = Error("E", "", [])
 PAGE = Payload({})

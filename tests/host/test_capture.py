@@ -7,21 +7,16 @@ import importlib
 import sys
 import textwrap
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
 from ipytimeout.host import capture
 from ipytimeout.host.capture import Needed, needed_by_call, needed_names, reachable
-from ipytimeout.host.code_names import names_of_code
-from ipytimeout.host.estimate import estimate_size
-from ipytimeout.options import OptionError
+from ipytimeout.mistakes import OptionError
 
 transform: Callable[[str], str] = TransformerManager().transform_cell  # type: ignore[no-untyped-call]
 
@@ -171,40 +166,6 @@ def test_a_name_that_is_not_loaded_is_not_sent(cell: str) -> None:
     assert needed(cell, {"__name__": "__main__", "a": 1}).names == set()
 
 
-def test_names_are_found_as_python_spells_them() -> None:
-    """Ligatures are normalised, private names are mangled."""
-    assert "fin" in names_of_code("ﬁn", transform).names
-    assert "fin" in names_of_code("q('ﬁn')", transform).names
-    assert "_C__x" in names_of_code("class C:\n    def f(self): return __x", transform).names
-
-
-def test_a_long_cell_has_names_beyond_the_first_256() -> None:
-    """Their operands have more than one byte."""
-    cell = "\n".join(f"f(a{i})" for i in range(70_000))
-    assert names_of_code(cell, lambda text: text).names == {"f", *(f"a{i}" for i in range(70_000))}
-
-
-@pytest.mark.parametrize("cell", ["if (a", "a = = 1", "a\0", "  a\n b", "%%time\n" + "(" * 10 + "a"])
-def test_a_cell_that_is_no_python_is_no_error_here(cell: str) -> None:
-    """The child shows it, as natively."""
-    assert not names_of_code(cell, transform).dynamic
-
-
-def test_a_transformer_that_fails_is_no_error_here() -> None:
-    """IPython shows its error too."""
-
-    def broken(text: str) -> str:
-        raise LookupError(text)
-
-    assert names_of_code("a", broken).names == set()
-
-
-@given(st.text("ab'\"\\\n {}$%!?()=:", max_size=20))
-def test_no_cell_makes_the_analysis_fail(cell: str) -> None:
-    """Whatever it is."""
-    names_of_code(cell, transform)
-
-
 # ---------------------------------------------------------------- dynamic code
 
 
@@ -242,29 +203,6 @@ def test_no_cell_makes_the_analysis_fail(cell: str) -> None:
 def test_code_that_may_use_any_name_is_dynamic(cell: str) -> None:
     """Then all small names are sent."""
     assert needed(cell, {"__name__": "__main__", "a": 1, "b": 2}) == Needed(frozenset("ab"), dynamic=True)
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "model.eval()",
-        "df.eval('x + y')",
-        "vars(q)",
-        "dir(q)",
-        "dir(type(q))",
-        "def f(): return locals()",
-        "!ls",
-        "%timeit 1",
-        "%%bash\nls",
-        "if __name__ == '__main__': q",
-        "import pickle",
-        "# eval(x)",
-        "q('eval(x)')",
-    ],
-)
-def test_code_that_only_looks_so_is_not_dynamic(cell: str) -> None:
-    """Attributes of the same names, and functions that are asked about one object."""
-    assert not names_of_code(cell, transform).dynamic
 
 
 @pytest.mark.parametrize("name", ["evaluates", "listed_evaluates", "alias", "load", "holder", "keeper"])
@@ -457,7 +395,7 @@ def test_a_call_needs_what_the_function_and_its_arguments_reach() -> None:
     assert needed_by_call(namespace["evaluates"], ("1",), {}, namespace).dynamic
 
 
-# ---------------------------------------------------------------- cost and side effects
+# ---------------------------------------------------------------- cost
 
 
 class CountingDict(dict[str, Any]):
@@ -496,99 +434,7 @@ def test_the_cost_does_not_grow_with_the_namespace() -> None:
     assert counts[0] == counts[1] < 30
 
 
-def test_reading_a_cell_warns_of_nothing_and_leaves_the_filters_as_they_were() -> None:
-    """The child's own compilation warns; a second time would be once too often."""
-    cell = r"a = 1 is 1; b = '\d'"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore")
-        equal_to_ours = ("ignore", None, Warning, None, 0)
-        warnings.filters.append(equal_to_ours)  # type: ignore[attr-defined]
-        before = list(warnings.filters)
-        filters = warnings.filters
-        names_of_code(cell, transform)
-        assert warnings.filters is filters
-        assert [id(entry) for entry in warnings.filters] == [id(entry) for entry in before]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert names_of_code("print(x is 1)", transform).names == {"print", "x"}
-
-
-def test_a_warning_shown_once_is_not_shown_again_after_a_cell_was_read(recwarn: pytest.WarningsRecorder) -> None:
-    """``catch_warnings`` would forget what has been shown."""
-    warnings.simplefilter("default")
-    for _ in range(3):
-        warnings.warn("once", stacklevel=1)
-        names_of_code("a", transform)
-    assert len(recwarn) == 1
-
-
-def test_reading_code_does_not_inherit_our_own_future_imports() -> None:
-    """``from __future__ import annotations`` in our file would turn annotations into strings."""
-    seen: list[str] = []
-
-    def spy(text: str) -> str:
-        seen.append(text)
-        return text
-
-    assert "a" in names_of_code("x: a[b()] = 1", spy).names
-    assert seen == ["x: a[b()] = 1"]
-
-
-# ---------------------------------------------------------------- sizes
-
-
-@pytest.mark.parametrize(
-    ("value", "least", "most"),
-    [
-        (1, 20, 40),
-        ("x" * 10**6, 10**6, 1.01e6),
-        (bytearray(10**6), 10**6, 1.2e6),
-        (memoryview(bytes(10**6)), 10**6, 1.2e6),
-        ([float(i) for i in range(100_000)], 2e6, 4e6),
-        ({i: str(i) for i in range(100_000)}, 5e6, 20e6),
-        ([[b"x" * 1000] * 1 for _ in range(1000)], 0.05e6, 2e6),
-        (sys, 0, 10_000),
-        (print, 0, 10_000),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_a_size_is_estimated_from_a_sample(value: object, least: float, most: float) -> None:
-    """Good enough to tell large from small."""
-    assert least <= estimate_size(value) <= most
-
-
-def test_the_size_of_what_an_instance_or_a_closure_holds_counts() -> None:
-    """A model is as large as its parts."""
-
-    class Holder:
-        def __init__(self) -> None:
-            self.payload = bytearray(10**6)
-
-    payload = bytearray(10**6)
-    assert estimate_size(Holder()) > 10**6
-    assert estimate_size(lambda: payload) > 10**6
-
-
-def test_arrays_and_frames_tell_their_size() -> None:
-    """Without being looked through."""
-    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
-    array = numpy.zeros(10**6)
-    assert estimate_size(array) == 8 * 10**6
-    assert 8 * 10**6 <= estimate_size(pandas.DataFrame({"a": array})) < 17 * 10**6
-
-
-def test_a_size_needs_a_bounded_number_of_steps() -> None:
-    """Also for deep and for endless structures."""
-    endless: list[Any] = []
-    endless.append(endless)
-    assert estimate_size(endless) < 1000
-    deep: list[Any] = []
-    for _ in range(100_000):
-        deep = [deep]
-    assert estimate_size(deep) < 100_000
-    while deep:
-        deep = deep[0]
+# ---------------------------------------------------------------- packages of the user's own
 
 
 #: What a module of a package of the user's own does, and whether it leads to another one there.

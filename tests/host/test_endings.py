@@ -11,7 +11,9 @@ from ipytimeout.host import endings
 from ipytimeout.host.endings import Kept
 from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line
 from ipytimeout.outcomes import Ending, Outcome
-from ipytimeout.wire.messages import Cause, Changes, Error, Gone, Verdict
+from ipytimeout.wire.messages.from_child import Changes
+from ipytimeout.wire.messages.outputs import Error
+from ipytimeout.wire.messages.warden import Cause, Gone, Verdict
 
 
 def changes(success: bool = True, interrupted: bool = False, deadline_interrupt: bool = False) -> Changes:

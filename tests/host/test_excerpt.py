@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipytimeout.host.excerpt import LINE, Excerpt, LeftOut, Shown, without_overwritten
-from ipytimeout.wire.messages import ClearOutput, DisplayData, Error, ExecuteResult, Output, Stream
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Error, ExecuteResult, Output, Stream
 
 DISPLAY = DisplayData({"text/plain": "figure"}, {}, {})
 UPDATE = DisplayData({"text/plain": "figure"}, {}, {"display_id": "d"}, update=True)

@@ -21,19 +21,11 @@ from ipytimeout.host.launch.warden import get_warden
 from ipytimeout.host.launch.warm import Template, TemplateUnusable, WarmLauncher
 from ipytimeout.host.process_state import rehearsal
 from ipytimeout.host.settle import settle_like_here
-from ipytimeout.wire.messages import (
-    Arm,
-    Call,
-    Changes,
-    Finish,
-    Gone,
-    Message,
-    Running,
-    Settle,
-    Started,
-    Stream,
-    Verdict,
-)
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Changes, Running
+from ipytimeout.wire.messages.outputs import Stream
+from ipytimeout.wire.messages.to_child import Call, Settle
+from ipytimeout.wire.messages.warden import Arm, Finish, Gone, Started, Verdict
 from ipytimeout.wire.pickling import CALL, dump_namespace
 from ipytimeout.wire.state import read_state
 

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from ipytimeout.host import room
-from ipytimeout.options import OptionError
+from ipytimeout.mistakes import OptionError
 from ipytimeout.sizes import Share
 from ipytimeout.wire.room import Bounds
 

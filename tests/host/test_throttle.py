@@ -11,17 +11,10 @@ from ipytimeout.host.excerpt import Excerpt
 from ipytimeout.host.pace import BURST, LIVE, SERVER, Pace, Together
 from ipytimeout.host.supervise import Question
 from ipytimeout.host.throttle import Throttle
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    CommMsg,
-    DisplayData,
-    Error,
-    Flush,
-    InputReply,
-    InputRequest,
-    Output,
-    Stream,
-)
+from ipytimeout.wire.messages.comms import CommMsg
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Error, Flush, Output, Stream
+from ipytimeout.wire.messages.to_child import InputReply
 
 
 class Page:

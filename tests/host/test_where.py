@@ -5,6 +5,8 @@ from __future__ import annotations
 import faulthandler
 import linecache
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import traceback
@@ -115,3 +117,22 @@ def test_a_killed_run_is_shown_as_this_shell_shows_a_traceback() -> None:
     assert f"{name}:4" in text and f"{name}:3, in slow()" in text
     assert "----> 3     time.sleep(n)" in text and "      2 def slow(n):" in text
     assert "\x1b" not in text, "its colours are the user's"
+
+
+def test_the_first_error_of_a_run_is_shown_without_an_import_when_the_shell_was_warmed_up() -> None:
+    """Its machinery takes some 80 ms to import, which would come on top of the deadline."""
+    program = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+from ipytimeout.host import where
+shell = InteractiveShell()
+name = shell.compile.cache("1 / 0", 1, raw_code="1 / 0")
+imported = len(sys.modules)
+where.warm_up(shell)
+warmed = len(sys.modules)
+where.rendered(ZeroDivisionError("x"), [(name, 1, "<module>")], shell)
+print(warmed - imported, len(sys.modules) - warmed)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split()[-2:])
+    assert before > 0 and after == 0

@@ -33,7 +33,16 @@ _OURS = {
 
 #: What depends on the kernel's version a little: the gate has all of each table with the newer kernel, and a sample with
 #: the older one.
-_MOSTLY_OURS = {"test_as_if", "test_autotimeout", "test_background", "test_flood", "test_output", "test_widgets"}
+_MOSTLY_OURS = {
+    "test_as_if",
+    "test_autotimeout",
+    "test_background",
+    "test_flood",
+    "test_output",
+    "test_output_widgets",
+    "test_widgets",
+    "test_widgets_on_a_new_page",
+}
 #: So many rows of a table are a sample.
 _SAMPLE = 2
 #: Of what is ours, these try one row with the older kernel too: a copy of a kernel has much of its version in it.

@@ -96,3 +96,32 @@ class Front:
         """Wait for the reply to a request."""
         self.read(lambda: self.replied(request))
         return dict(next(r for r in self.replies if r["parent_header"]["msg_id"] == request)["content"])
+
+    def opened(self, cell: str, model: str) -> str:
+        """Wait until a cell has opened a model of this kind; return its id."""
+
+        def ids() -> list[str]:
+            return [c["comm_id"] for c in self.of(cell, "comm_open") if c["data"]["state"]["_model_name"] == model]
+
+        self.read(ids)
+        return ids()[-1]
+
+    def set_value(self, comm_id: str, value: Any) -> str:
+        """Say what a page says when the user changes a value; return the message's id."""
+        return self.update(comm_id, {"value": value})
+
+    def echoes(self, request: str) -> list[Any]:
+        """Return what the kernel confirmed to a message."""
+        return [c["data"]["state"] for c in self.of(request, "comm_msg") if c["data"]["method"] == "echo_update"]
+
+    def is_idle(self, request: str) -> bool:
+        return any(s["execution_state"] == "idle" for s in self.of(request, "status"))
+
+    def state_of(self, comm_id: str) -> dict[str, Any]:
+        """Return the state of a model as a page has it now."""
+        state: dict[str, Any] = {}
+        for message in self.iopub:
+            content = message["content"]
+            if message["msg_type"] in ("comm_open", "comm_msg") and content["comm_id"] == comm_id:
+                state |= content["data"].get("state", {})
+        return state

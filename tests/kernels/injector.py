@@ -23,7 +23,9 @@ from typing import Any
 from ipytimeout.host import supervise
 from ipytimeout.host.launch.child import Child
 from ipytimeout.wire.framing import Decoder
-from ipytimeout.wire.messages import Changes, Running, Started, Stream
+from ipytimeout.wire.messages.from_child import Changes, Running
+from ipytimeout.wire.messages.outputs import Stream
+from ipytimeout.wire.messages.warden import Started
 
 END = "the end of the code"
 _HOST = f"{os.sep}ipytimeout{os.sep}host{os.sep}"

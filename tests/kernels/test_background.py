@@ -38,7 +38,7 @@ class Page:
     def run(self, code: str) -> str:
         """Run a cell; return what it printed."""
         request = self.start(code)
-        self.front.read(lambda: any(c["execution_state"] == "idle" for c in self.front.of(request, "status")))
+        self.front.read(lambda: self.front.is_idle(request))
         return self.text(request)
 
     def text(self, request: str) -> str:

@@ -20,7 +20,7 @@ def converse(front: Front, code: str, *answers: str) -> tuple[str, dict[str, obj
         assert "db>" in front.question()["prompt"].lower() or "(pdb)" in front.question()["prompt"].lower()
         front.answer(answer)
     reply = front.reply(cell)
-    front.read(lambda: any(each["execution_state"] == "idle" for each in front.of(cell, "status")))
+    front.read(lambda: front.is_idle(cell))
     return "".join(each["text"] for each in front.of(cell, "stream")), reply
 
 

@@ -102,7 +102,7 @@ pipes = [fd for fd in pipes if os.readlink(f"/proc/self/fd/{fd}").startswith("pi
 """
 #: Code that speaks for it: it sends a report with a pickle of its choice, and says that it has ended.
 HOSTILE = """
-from ipytimeout.wire.messages import Changes
+from ipytimeout.wire.messages.from_child import Changes
 class Evil:
     def __reduce__(self): return exec, ("import os; open({path!r}, 'w').write(str(os.getpid()))",)
 evil = pickle.dumps(Evil())

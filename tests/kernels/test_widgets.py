@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.kernels.front import Front
@@ -17,40 +15,6 @@ def front(kernel: Kernel) -> Front:
     front = Front(kernel)
     kernel.run(IMPORTS)
     return front
-
-
-def opened(front: Front, cell: str, model: str) -> str:
-    """Wait until a cell has opened a model of this kind; return its id."""
-
-    def ids() -> list[str]:
-        return [c["comm_id"] for c in front.of(cell, "comm_open") if c["data"]["state"]["_model_name"] == model]
-
-    front.read(ids)
-    return ids()[-1]
-
-
-def set_value(front: Front, comm_id: str, value: Any) -> str:
-    """Say what a page says when the user changes a value; return the message's id."""
-    return front.update(comm_id, {"value": value})
-
-
-def echoes(front: Front, request: str) -> list[Any]:
-    """Return what the kernel confirmed to a message."""
-    return [c["data"]["state"] for c in front.of(request, "comm_msg") if c["data"]["method"] == "echo_update"]
-
-
-def is_idle(front: Front, request: str) -> bool:
-    return any(s["execution_state"] == "idle" for s in front.of(request, "status"))
-
-
-def state_of(front: Front, comm_id: str) -> dict[str, Any]:
-    """Return the state of a model as a page has it now."""
-    state: dict[str, Any] = {}
-    for message in front.iopub:
-        content = message["content"]
-        if message["msg_type"] in ("comm_open", "comm_msg") and content["comm_id"] == comm_id:
-            state |= content["data"].get("state", {})
-    return state
 
 
 WAITS = {
@@ -81,13 +45,13 @@ display(slider)
 {wait}
 print(slider.value, seen)"""
     cell = front.execute(code)
-    slider = opened(front, cell, "IntSliderModel")
-    moves = [set_value(front, slider, value) for value in (3, 5, 7)]
+    slider = front.opened(cell, "IntSliderModel")
+    moves = [front.set_value(slider, value) for value in (3, 5, 7)]
     assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: all(is_idle(front, move) for move in moves) and front.of(cell, "stream"))
+    front.read(lambda: all(front.is_idle(move) for move in moves) and front.of(cell, "stream"))
     text = "".join(s["text"] for s in front.of(cell, "stream"))
     assert "7 [(3, True), (5, True), (7, True)]" in text
-    assert [echoes(front, move) for move in moves] == [[{"value": 3}], [{"value": 5}], [{"value": 7}]]
+    assert [front.echoes(move) for move in moves] == [[{"value": 3}], [{"value": 5}], [{"value": 7}]]
 
 
 def test_a_library_at_work_is_not_interrupted_and_what_was_said_meanwhile_comes_after_it(front: Front) -> None:
@@ -102,9 +66,9 @@ done.append('library')
 while 7 not in done: pass
 print(done)"""
     cell = front.execute(code)
-    slider = opened(front, cell, "IntSliderModel")
+    slider = front.opened(cell, "IntSliderModel")
     front.read(lambda: front.of(cell, "stream"))
-    set_value(front, slider, 7)
+    front.set_value(slider, 7)
     assert front.reply(cell)["status"] == "ok"
     front.read(lambda: len(front.of(cell, "stream")) > 1)
     assert front.of(cell, "stream")[-1]["text"] == "['library', 7]\n"
@@ -119,10 +83,10 @@ seen = []
 print('ready', flush=True)
 threading.Event().wait(1)"""
     cell = front.execute(code)
-    slider = opened(front, cell, "IntSliderModel")
+    slider = front.opened(cell, "IntSliderModel")
     front.read(lambda: front.of(cell, "stream"))
-    move = set_value(front, slider, 7)
-    front.read(lambda: is_idle(front, move))
+    move = front.set_value(slider, 7)
+    front.read(lambda: front.is_idle(move))
     assert front.kernel.run("print(slider.value, seen)").stdout == f"7 [(7, {front.kernel.pid})]\n"
 
 
@@ -136,20 +100,20 @@ link = ipywidgets.link((slider, 'value'), (other, 'value'))
 slider.observe(lambda c: seen.append(c.new), 'value')
 box = ipywidgets.VBox([slider, other])""")
     assert front.reply(cell)["status"] == "ok"
-    slider = opened(front, cell, "IntSliderModel")
+    slider = front.opened(cell, "IntSliderModel")
     front.kernel.run("slider.observe(lambda c: seen.append(-c.new), 'value')")
-    set_value(front, slider, 4)
+    front.set_value(slider, 4)
     printed = front.kernel.run("print(slider.value, other.value, seen, box.children[0] is slider, slider.model_id)")
     assert printed.stdout == f"4 4 [4, -4] True {slider}\n"
     front.execute("slider.value = 6")
-    front.read(lambda: state_of(front, slider)["value"] == 6)
+    front.read(lambda: front.state_of(slider)["value"] == 6)
 
 
 def test_interact_goes_on_after_its_cell(front: Front) -> None:
     """No name refers to its widgets: what a kernel keeps alive, lives."""
     cell = front.execute("%%timeout 60\nseen = []\n@ipywidgets.interact(x=(0, 10))\ndef note(x): seen.append(x)")
     assert front.reply(cell)["status"] == "ok"
-    set_value(front, opened(front, cell, "IntSliderModel"), 9)
+    front.set_value(front.opened(cell, "IntSliderModel"), 9)
     assert front.kernel.run("print(seen)").stdout == "[5, 9]\n"
 
 
@@ -158,14 +122,14 @@ def test_a_widget_of_the_notebook_is_the_same_one_in_a_timed_cell(front: Front) 
     made = front.execute(
         "seen = []\nslider = ipywidgets.IntSlider()\nslider.observe(lambda c: seen.append(c.new), 'value')"
     )
-    slider = opened(front, made, "IntSliderModel")
+    slider = front.opened(made, "IntSliderModel")
     cell = front.execute("%%timeout 60\nprint('ready', flush=True)\nwhile slider.value < 7: pass\nslider.value = 8")
     front.read(lambda: front.of(cell, "stream"))
-    move = set_value(front, slider, 7)
+    move = front.set_value(slider, 7)
     assert front.reply(cell)["status"] == "ok"
     assert front.kernel.run("print(slider.value, seen)").stdout == "8 [7, 8]\n"
-    front.read(lambda: is_idle(front, move))
-    assert state_of(front, slider)["value"] == 8
+    front.read(lambda: front.is_idle(move))
+    assert front.state_of(slider)["value"] == 8
 
 
 def test_what_a_run_that_is_ended_did_to_a_widget_of_the_notebook_is_undone_on_the_page(front: Front) -> None:
@@ -173,12 +137,12 @@ def test_what_a_run_that_is_ended_did_to_a_widget_of_the_notebook_is_undone_on_t
     made = front.execute(
         "seen = []\nslider = ipywidgets.IntSlider(description='old')\nslider.observe(lambda c: seen.append(c.new), 'value')"
     )
-    slider = opened(front, made, "IntSliderModel")
+    slider = front.opened(made, "IntSliderModel")
     cell = front.execute("%%timeout -k 0 0.7\nslider.description = 'new'\nprint('ready', flush=True)\nwhile True: pass")
     front.read(lambda: front.of(cell, "stream"))
-    move = set_value(front, slider, 7)
+    move = front.set_value(slider, 7)
     assert front.reply(cell)["ename"] == "DeadlineExceeded"
-    front.read(lambda: is_idle(front, move) and state_of(front, slider)["description"] == "old")
+    front.read(lambda: front.is_idle(move) and front.state_of(slider)["description"] == "old")
     assert front.kernel.run("print(slider.value, slider.description, seen)").stdout == "7 old [7]\n"
 
 
@@ -192,11 +156,11 @@ display(slider)
 with out:
     while True: pass""")
     assert front.reply(cell)["ename"] == "DeadlineExceeded"
-    front.read(lambda: is_idle(front, cell))
-    slider = opened(front, cell, "IntSliderModel")
+    front.read(lambda: front.is_idle(cell))
+    slider = front.opened(cell, "IntSliderModel")
     assert not front.of(cell, "comm_close")
-    assert (state_of(front, slider)["value"], state_of(front, slider)["disabled"]) == (5, True)
-    assert state_of(front, opened(front, cell, "OutputModel"))["msg_id"] == ""
+    assert (front.state_of(slider)["value"], front.state_of(slider)["disabled"]) == (5, True)
+    assert front.state_of(front.opened(cell, "OutputModel"))["msg_id"] == ""
     shown = [d["data"]["text/plain"] for d in front.of(cell, "display_data")]
     assert [text for text in shown if "left behind" in text] == [
         "… left behind: 2 widgets (their callbacks have ended with the run)"
@@ -211,59 +175,10 @@ import socket
 button = ipywidgets.Button()
 button.on_click(lambda b, s=socket.socket(): None)""")
     assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: is_idle(front, cell))
+    front.read(lambda: front.is_idle(cell))
     assert not front.of(cell, "comm_close")
     shown = [d["data"]["text/plain"] for d in front.of(cell, "display_data")]
     assert [text for text in shown if "button (a socket cannot leave its process)" in text]
-
-
-def test_an_output_widget_takes_what_is_printed_in_it(front: Front) -> None:
-    cell = front.execute("""%%timeout 60
-out = ipywidgets.Output()
-print('before')
-with out: print('inside')
-print('after')""")
-    assert front.reply(cell)["status"] == "ok"
-    out = opened(front, cell, "OutputModel")
-    front.read(lambda: is_idle(front, cell))
-    order = []
-    for message in front.iopub:
-        content = message["content"]
-        if message["msg_type"] == "stream" and message["parent_header"]["msg_id"] == cell:
-            order += content["text"].split()
-        elif message["msg_type"] == "comm_msg" and content["comm_id"] == out:
-            order.append(content["data"]["state"]["msg_id"] == cell)
-    assert order == ["before", True, "inside", False, "after"]
-
-
-def test_the_panel_appears_beside_an_output_widget_that_takes_all_that_is_shown(front: Front) -> None:
-    """And what the widget clears in itself leaves the panel where it is."""
-    cell = front.execute("""%%timeout 60
-from IPython.display import clear_output
-out = ipywidgets.Output()
-display(out)
-with out:
-    for i in range(6):
-        clear_output(wait=True)
-        print('inside', i)
-        time.sleep(0.15)""")
-    assert front.reply(cell)["status"] == "ok"
-    out = opened(front, cell, "OutputModel")
-    front.read(lambda: is_idle(front, cell))
-    captures, beside, slots = False, [], 0
-    for message in front.iopub:
-        content, kind = message["content"], message["msg_type"]
-        if message["parent_header"].get("msg_id") != cell:
-            continue
-        if kind == "comm_msg" and content["comm_id"] == out:
-            captures = bool(content["data"]["state"]["msg_id"])
-        elif kind in ("display_data", "update_display_data") and content.get("transient"):
-            beside.append(not captures)
-            slots += kind == "display_data"
-        elif kind in ("stream", "clear_output"):
-            assert captures
-    assert len(beside) > 2 and all(beside)
-    assert slots == 1
 
 
 def test_binary_data_goes_both_ways_as_it_is(front: Front) -> None:
@@ -272,7 +187,7 @@ def test_binary_data_goes_both_ways_as_it_is(front: Front) -> None:
 image = ipywidgets.Image(value=bytes(range(256)) * 400, format='png')
 while len(image.value) != 3: pass
 print(bytes(image.value), flush=True)""")
-    image = opened(front, cell, "ImageModel")
+    image = front.opened(cell, "ImageModel")
     opening = next(m for m in front.iopub if m["msg_type"] == "comm_open" and m["content"]["comm_id"] == image)
     assert bytes(opening["buffers"][0]) == bytes(range(256)) * 400
     data = {"method": "update", "state": {}, "buffer_paths": [["value"]]}
@@ -291,7 +206,7 @@ def hang(button):
     while True: pass
 button.on_click(hang)
 while True: pass""")
-    button = opened(front, cell, "ButtonModel")
+    button = front.opened(cell, "ButtonModel")
     front.send("comm_msg", {"comm_id": button, "data": {"method": "custom", "content": {"event": "click"}}})
     reply = front.reply(cell)
     assert reply["ename"] == "DeadlineExceeded" and "hang()" in reply["evalue"]
@@ -307,7 +222,7 @@ def fail(button):
 button.on_click(fail)
 while not clicks: time.sleep(0.01)
 print('on')""")
-    button = opened(front, cell, "ButtonModel")
+    button = front.opened(cell, "ButtonModel")
     front.send("comm_msg", {"comm_id": button, "data": {"method": "custom", "content": {"event": "click"}}})
     assert front.reply(cell)["status"] == "ok"
     front.read(lambda: front.of(cell, "error") and front.of(cell, "stream"))
@@ -320,10 +235,10 @@ def test_a_page_that_speaks_through_a_subshell_is_heard(front: Front) -> None:
     if subshell is None:
         pytest.skip("not here: this ipykernel has no subshells")
     cell = front.execute("%%timeout 60\nslider = ipywidgets.IntSlider()\nwhile slider.value < 7: time.sleep(0.01)")
-    slider = opened(front, cell, "IntSliderModel")
+    slider = front.opened(cell, "IntSliderModel")
     move = front.update(slider, {"value": 7}, subshell=subshell)
     assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: echoes(front, move))
+    front.read(lambda: front.echoes(move))
 
 
 def test_a_run_without_widgets_has_no_thread_for_them(front: Front) -> None:
@@ -343,21 +258,21 @@ from {name} import tqdm
 for i in tqdm(range(5)): time.sleep(0.15)
 bar = tqdm(total=3); bar.update(2)""")
     assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: is_idle(front, cell))
+    front.read(lambda: front.is_idle(cell))
     bars = [
         c["comm_id"] for c in front.of(cell, "comm_open") if c["data"]["state"]["_model_name"] == "FloatProgressModel"
     ]
     assert bars, [(m["msg_type"], str(m["content"])[:150]) for m in front.iopub][-30:]
-    assert state_of(front, bars[0])["value"] == 5 and state_of(front, bars[0])["bar_style"] == "success"
+    assert front.state_of(bars[0])["value"] == 5 and front.state_of(bars[0])["bar_style"] == "success"
     assert len([c for c in front.of(cell, "comm_msg") if c["comm_id"] == bars[0] and "value" in c["data"]["state"]]) > 2
     front.execute("bar.update(); bar.refresh()")
-    front.read(lambda: state_of(front, bars[1])["value"] == 3)
+    front.read(lambda: front.state_of(bars[1])["value"] == 3)
 
 
 def test_a_child_speaks_on_no_comm_that_is_not_its_own(front: Front) -> None:
     """Not in the name of a widget of the notebook that the cell was not sent, nor under its id."""
     made = front.execute("slider = ipywidgets.IntSlider(value=1)")
-    slider = opened(front, made, "IntSliderModel")
+    slider = front.opened(made, "IntSliderModel")
     cell = front.execute(f"""%%timeout -q 60
 from comm import create_comm
 alien = create_comm(comm_id='{slider}', target_name='jupyter.widget', primary=False)
@@ -365,48 +280,10 @@ alien.send({{'method': 'update', 'state': {{'value': 9}}, 'buffer_paths': []}})
 create_comm(comm_id='{slider}', target_name='jupyter.widget', data={{'state': {{}}}})
 del alien""")
     assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: is_idle(front, cell))
+    front.read(lambda: front.is_idle(cell))
     assert not front.of(cell, "comm_msg") and not front.of(cell, "comm_open") and not front.of(cell, "comm_close")
     front.update(slider, {"value": 2})
     assert front.kernel.run("print(slider.value)").stdout == "2\n"
-
-
-_FLOOD = "for i in range(30_000): print('a line of some length', i)\n"
-
-
-def test_widgets_keep_their_place_in_a_flood(front: Front) -> None:
-    """What is printed before an Output takes over comes before, and a widget is closed after it was shown."""
-    cell = front.execute(f"""%%timeout -q --max-output inf 60
-out, slider = ipywidgets.Output(), ipywidgets.IntSlider()
-{_FLOOD}with out: print('inside')
-print('after')
-display(slider)
-for i in range(3000): slider.value = i % 100
-slider.close()""")
-    assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: is_idle(front, cell))
-    out, slider = opened(front, cell, "OutputModel"), opened(front, cell, "IntSliderModel")
-    order, captures, lines = [], False, 0
-    for message in front.iopub:
-        content, kind = message["content"], message["msg_type"]
-        if message["parent_header"].get("msg_id") != cell:
-            continue
-        if kind == "comm_msg" and content["comm_id"] == out:
-            captures = bool(content["data"]["state"]["msg_id"])
-        elif kind == "stream" and content["text"] in ("inside\n", "after\n"):
-            order.append((content["text"].strip(), captures, lines))
-        elif kind == "stream":
-            assert not captures
-            lines += content["text"].count("\n")
-        elif kind == "display_data" or (content.get("comm_id") == slider and kind == "comm_close"):
-            order.append((kind, captures, lines))
-    assert order == [
-        ("inside", True, 30_000),
-        ("after", False, 30_000),
-        ("display_data", False, 30_000),
-        ("comm_close", False, 30_000),
-    ]
-    assert state_of(front, slider)["value"] == 99
 
 
 def test_a_slider_is_answered_in_a_flood_and_nothing_said_on_a_comm_is_lost(front: Front) -> None:
@@ -420,109 +297,16 @@ while True:
     bar.value += 1
     print(bar.value)
     sum(range(100_000))""")
-    slider = opened(front, cell, "IntSliderModel")
-    moves = [set_value(front, slider, value) for value in (3, 5, 7)]
+    slider = front.opened(cell, "IntSliderModel")
+    moves = [front.set_value(slider, value) for value in (3, 5, 7)]
     assert front.reply(cell)["ename"] == "DeadlineExceeded"
-    front.read(lambda: is_idle(front, cell) and all(is_idle(front, move) for move in moves))
-    assert [echoes(front, move) for move in moves] == [[{"value": 3}], [{"value": 5}], [{"value": 7}]]
-    bar = opened(front, cell, "IntProgressModel")
+    front.read(lambda: front.is_idle(cell) and all(front.is_idle(move) for move in moves))
+    assert [front.echoes(move) for move in moves] == [[{"value": 3}], [{"value": 5}], [{"value": 7}]]
+    bar = front.opened(cell, "IntProgressModel")
     values = [
         c["data"]["state"]["value"]
         for c in front.of(cell, "comm_msg")
         if c["comm_id"] == bar and "value" in c["data"]["state"]
     ]
     assert 10 < len(values) < 6000 and values == sorted(values)
-    assert state_of(front, slider)["disabled"] is True
-
-
-def open_page(front: Front, subshell: str | None = None) -> dict[str, Any]:
-    """Ask what a page asks that is opened now; return what it is told of all widgets."""
-    control = f"control-{len(front.iopub)}"
-    opening = front.client.session.msg(
-        "comm_open",
-        {"comm_id": control, "target_name": "jupyter.widget.control", "data": {}},
-        metadata={"version": "1.0.0"},
-    )
-    if subshell is not None:
-        opening["header"]["subshell_id"] = subshell
-    front.client.shell_channel.send(opening)
-    asked = front.send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}}, subshell=subshell)
-
-    def answers() -> list[dict[str, Any]]:
-        return [m for m in front.iopub if m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == control]
-
-    front.read(lambda: answers() and is_idle(front, asked))
-    front.send("comm_close", {"comm_id": control, "data": {}}, subshell=subshell)
-    (answer,) = answers()
-    data = answer["content"]["data"]
-    states: dict[str, Any] = data["states"]
-    for path, buffer in zip(data["buffer_paths"], answer["buffers"], strict=True):
-        states[path[0]]["state"][path[2]] = bytes(buffer)
-    return states
-
-
-_SEEN = """%%timeout -k 0 600
-image = ipywidgets.Image(value=b'abc', format='png')
-image.value = bytes(range(256))
-slider, gone = ipywidgets.IntSlider(), ipywidgets.IntText()
-gone.close()
-display(slider)
-slider.value = 5
-while slider.value < 7: pass
-old.value = 9
-while slider.value < 8: pass"""
-
-
-@pytest.mark.parametrize("through", ["the main shell", "a subshell"])
-def test_a_page_that_is_opened_while_a_cell_runs_is_told_of_all_widgets(front: Front, through: str) -> None:
-    """As they are by then: those of the notebook, of the cell, and the panel's, whose buttons work."""
-    subshell = front.new_subshell() if through == "a subshell" else None
-    if through == "a subshell" and subshell is None:
-        pytest.skip("not here: this ipykernel has no subshells")
-    old = opened(front, front.execute("old = ipywidgets.IntText(value=1)"), "IntTextModel")
-    count = "print(len(ipywidgets.widgets.widget._instances))"
-    before = int(front.kernel.run(count).stdout)
-    cell = front.execute(_SEEN)
-    front.read(lambda: "Cancel" in front.buttons() and front.of(cell, "display_data"))
-    slider, image = opened(front, cell, "IntSliderModel"), opened(front, cell, "ImageModel")
-    set_value(front, slider, 7)
-    front.read(lambda: state_of(front, old)["value"] == 9)
-    states = open_page(front, subshell)
-    assert (states[slider]["model_name"], states[slider]["state"]["value"]) == ("IntSliderModel", 7)
-    assert states[image]["state"]["value"] == bytes(range(256))
-    assert states[old]["state"]["_model_name"] == "IntTextModel"
-    assert front.buttons()["Cancel"] in states
-    closed = {m["content"]["comm_id"] for m in front.iopub if m["msg_type"] == "comm_close"}
-    assert closed and not closed & states.keys()
-    seen = len(front.iopub)
-    set_value(front, slider, 8)
-    assert front.reply(cell)["status"] == "ok"
-    front.read(lambda: is_idle(front, cell))
-    # A page that was told of the notebook's own before the cell changed it hears of that now.
-    told = [m["content"]["data"]["state"] for m in front.iopub[seen:] if m["content"].get("comm_id") == old]
-    assert told[-1]["value"] == 9
-    texts = [
-        w.get("value") for w in (state_of(front, i) for i in open_page(front)) if w.get("_model_name") == "HTMLModel"
-    ]
-    assert any("✓" in str(text) for text in texts)  # in place of the panel, where only its widgets are known
-    # The image, the slider, the line and its box, each with a layout, two of them with a style; and those of ``gone``.
-    assert int(front.kernel.run(count).stdout) - before == 2 + 3 + 3 + 2 + 2
-
-
-def test_a_widget_that_cannot_say_how_it_is_costs_no_run(front: Front) -> None:
-    """The page gets no answer, as natively, and asks in another way."""
-    front.kernel.run("""class Broken(ipywidgets.IntText):
-    says = True
-    def get_state(self, *args, **keys):
-        if not self.says: raise ValueError
-        return super().get_state(*args, **keys)
-broken = Broken()
-broken.says = False""")
-    cell = front.execute("%%timeout 60\nprint('begun', flush=True)\ntime.sleep(1)\nprint('done')")
-    front.read(lambda: front.of(cell, "stream"))
-    content = {"comm_id": "control", "target_name": "jupyter.widget.control", "data": {}}
-    front.send("comm_open", content, {"version": "1.0.0"})
-    asked = front.send("comm_msg", {"comm_id": "control", "data": {"method": "request_states"}})
-    front.read(lambda: is_idle(front, asked))
-    assert not front.replied(cell)
-    assert front.reply(cell)["status"] == "ok"
+    assert front.state_of(slider)["disabled"] is True

@@ -19,7 +19,8 @@ from math import inf
 from typing import Any, TypeVar
 
 from ipytimeout import timeout
-from ipytimeout.host.job import Handle, Job
+from ipytimeout.host.handle import Handle
+from ipytimeout.host.job import Job
 
 R = TypeVar("R")
 SUITE = "test.test_concurrent_futures"

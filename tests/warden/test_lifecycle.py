@@ -29,7 +29,7 @@ from ipytimeout.warden.lifecycle import (
     step,
     wake,
 )
-from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress, Where
+from ipytimeout.wire.messages.warden import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress, Where
 
 ARM = Arm(timeout=5.0, grace=1.0, stall=10.0, partial=False)
 

@@ -14,7 +14,8 @@ import pytest
 
 from ipytimeout.host.launch.warden import Warden
 from ipytimeout.wire.framing import Decoder, encode
-from ipytimeout.wire.messages import Arm, Cancel, EndBegun, Finish, Gone, Message, Start, Started, Usage, Verdict
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import Arm, Cancel, EndBegun, Finish, Gone, Start, Started, Usage, Verdict
 from tests.warden.machine import Machine
 
 #: Much more than it takes, on a machine that does other things too.

@@ -12,21 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import (
-    Attached,
-    Changes,
-    Error,
-    Gone,
-    Message,
-    ProcessState,
-    Resend,
-    Running,
-    Stream,
-    Streams,
-    Verdict,
-    from_json,
-    to_json,
-)
+from ipytimeout.wire.messages import Attached, ProcessState
+from ipytimeout.wire.messages.codec import Message, from_json, to_json
+from ipytimeout.wire.messages.from_child import Changes, Running
+from ipytimeout.wire.messages.outputs import Error, Stream, Streams
+from ipytimeout.wire.messages.to_child import Resend
+from ipytimeout.wire.messages.warden import Gone, Verdict
 
 CHANGES = Changes(
     success=False,

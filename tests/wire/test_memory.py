@@ -12,7 +12,8 @@ import pytest
 
 from ipytimeout.wire import memory
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Attached, Changes
+from ipytimeout.wire.messages import Attached
+from ipytimeout.wire.messages.from_child import Changes
 
 SIZE = 3 * memory.THRESHOLD + 17
 

@@ -6,7 +6,7 @@ import mmap
 
 import pytest
 
-from ipytimeout.wire.messages import Stream
+from ipytimeout.wire.messages.outputs import Stream
 from ipytimeout.wire.recording import SIZE, Recorder, recorded
 
 

@@ -32,7 +32,12 @@ from ipytimeout.child.inbox import Inbox
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
 from ipytimeout.wire.framing import encode
 from ipytimeout.wire.memory import available, new_shared_memory, share
-from ipytimeout.wire.messages import Attached, Changes, Clock, CommMsg, Message, Recording, Streams
+from ipytimeout.wire.messages import Attached
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.comms import CommMsg
+from ipytimeout.wire.messages.from_child import Changes, Recording
+from ipytimeout.wire.messages.outputs import Streams
+from ipytimeout.wire.messages.to_child import Clock
 from ipytimeout.wire.recording import SIZE, Recorder
 from ipytimeout.wire.sockets import socket_of
 
@@ -165,8 +170,8 @@ class Channel:
         return len(end[1]) < SIZE and self._recorder.note(line)
 
     def start_recording(self) -> None:
-        """Keep texts that wait where they outlive this process."""
-        if not available:
+        """Keep texts that wait where they outlive this process; harmless when that is so already."""
+        if not available or self._recorder is not None:
             return
         try:
             descriptor, memory = new_shared_memory(SIZE)

@@ -27,7 +27,8 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.wire.classes import make_class
 from ipytimeout.wire.enums import make_enum
 from ipytimeout.wire.memory import Filling, share
-from ipytimeout.wire.messages import Attached, Buffer, Checkpoint
+from ipytimeout.wire.messages import Attached, Buffer
+from ipytimeout.wire.messages.from_child import Checkpoint
 from ipytimeout.wire.pickling import needed_first
 from ipytimeout.wire.streams import Number, NumberedPickler, dump_parts, plain_reason
 from ipytimeout.wire.table import ObjectTable

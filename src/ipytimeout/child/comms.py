@@ -39,7 +39,7 @@ from ipytimeout.child.display import to_json
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.streams import let_texts_leave
 from ipytimeout.wire import widgets
-from ipytimeout.wire.messages import CommClose, CommHandled, CommMsg, CommOpen, CommTaken
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen, CommTaken
 from ipytimeout.wire.signals import COMM_SIGNAL
 
 #: How long after a signal that found a library at work the next one comes: at first, and at most, in seconds.

@@ -17,7 +17,9 @@ from traitlets import Any as AnyTrait
 from traitlets import Bool
 
 from ipytimeout.child.streams import let_texts_leave
-from ipytimeout.wire.messages import ClearOutput, DisplayData, ExecuteResult, Json, Message, Payload
+from ipytimeout.wire.messages import Json
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, ExecuteResult, Payload
 
 if TYPE_CHECKING:
     # What IPython annotates differs from release to release; here it counts as unknown.

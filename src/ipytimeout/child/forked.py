@@ -26,7 +26,7 @@ from ipytimeout.child.channel import Channel
 from ipytimeout.child.main import Child
 from ipytimeout.child.streams import OutStream
 from ipytimeout.wire import contexts, memory, widgets
-from ipytimeout.wire.messages import Settle
+from ipytimeout.wire.messages.to_child import Settle
 from ipytimeout.wire.survey import Inherited
 from ipytimeout.wire.table import seeds_of
 

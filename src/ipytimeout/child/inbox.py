@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 
 from ipytimeout.wire.framing import Decoder
 from ipytimeout.wire.memory import MOST, map_private
-from ipytimeout.wire.messages import Clock, CommMsg, Message
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.comms import CommMsg
+from ipytimeout.wire.messages.to_child import Clock
 
 _ANCILLARY = socket.CMSG_SPACE(4 * MOST)
 

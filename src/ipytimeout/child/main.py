@@ -38,18 +38,10 @@ from ipytimeout.wire.adapters import Adapters
 from ipytimeout.wire.adapters import load as load_adapters
 from ipytimeout.wire.adapters.packing import PLAIN, needs_import
 from ipytimeout.wire.framing import encode
-from ipytimeout.wire.messages import (
-    Call,
-    Changes,
-    Error,
-    Execute,
-    InputReply,
-    Message,
-    Rehearse,
-    Resend,
-    Running,
-    Settle,
-)
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Changes, Running
+from ipytimeout.wire.messages.outputs import Error
+from ipytimeout.wire.messages.to_child import Call, Execute, InputReply, Rehearse, Resend, Settle
 from ipytimeout.wire.pickling import CALL, CannotRebuild, load_namespace
 from ipytimeout.wire.state import apply_state
 from ipytimeout.wire.survey import Inherited
@@ -163,6 +155,7 @@ class Child:
         """
         if self.channel.has_received(within=_LULL):
             return
+        self.channel.start_recording()
         with silenced(self.channel):
             for cell in (True, False) if self.shell is not None else (False,):
                 if self.channel.has_received():

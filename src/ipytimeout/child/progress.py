@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ipytimeout.child.channel import Channel
-from ipytimeout.wire.messages import Progressed
+from ipytimeout.wire.messages.from_child import Progressed
 
 T = TypeVar("T")
 

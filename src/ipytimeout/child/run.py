@@ -27,7 +27,8 @@ from ipytimeout.child.errors import (
 from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.exceptions import DeadlineInterrupt
 from ipytimeout.wire.contexts import the_loop
-from ipytimeout.wire.messages import Error, Execute
+from ipytimeout.wire.messages.outputs import Error
+from ipytimeout.wire.messages.to_child import Execute
 
 if TYPE_CHECKING:
     from ipytimeout.child.shell import ChildShell
@@ -90,11 +91,9 @@ def run_cell(shell: ChildShell, interrupts: Interrupts, job: Execute) -> Ended:
 def rehearse(shell: ChildShell, interrupts: Interrupts) -> None:
     """Run a cell that does nothing, for the cost of its first time."""
     shell.compile.expect("None", "<rehearsal>")
-    loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(_run_in_shell(shell, interrupts, "None", store_history=False))
+        the_loop().run_until_complete(_run_in_shell(shell, interrupts, "None", store_history=False))
     finally:
-        loop.close()
         shell.compile.expect("", "")
 
 

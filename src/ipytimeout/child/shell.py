@@ -30,7 +30,7 @@ from ipytimeout.child.interrupts import Interrupts
 from ipytimeout.child.process import Reserve
 from ipytimeout.exceptions import DeadlineInterrupt
 from ipytimeout.wire.adapters.interpreter import SHOWN
-from ipytimeout.wire.messages import Error
+from ipytimeout.wire.messages.outputs import Error
 
 if TYPE_CHECKING:
     # What IPython annotates differs from release to release; here it counts as unknown.

@@ -13,7 +13,8 @@ from typing import Any
 
 from ipytimeout.child.channel import Channel
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST
-from ipytimeout.wire.messages import InputEnded, InputReply, InputRequest
+from ipytimeout.wire.messages.from_child import InputEnded, InputRequest
+from ipytimeout.wire.messages.to_child import InputReply
 
 
 class StdinNotImplementedError(NotImplementedError):

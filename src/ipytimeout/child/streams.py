@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from ipytimeout.child.channel import Channel
 from ipytimeout.child.process import descriptors_silenced
-from ipytimeout.wire.messages import Flush
+from ipytimeout.wire.messages.outputs import Flush
 
 
 class OutStream(io.TextIOBase):

@@ -28,7 +28,10 @@ from ipytimeout.child.orphans import fork_orphan
 from ipytimeout.child.streams import silenced
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.libraries import users_modules
-from ipytimeout.wire.messages import Adopt, Fork, Forked, Hurry, Message, Preload, Rehearse, Settle
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Forked
+from ipytimeout.wire.messages.to_child import Fork, Hurry, Preload, Rehearse, Settle
+from ipytimeout.wire.messages.warden import Adopt
 from ipytimeout.wire.sockets import socket_of
 from ipytimeout.wire.state import apply_state, read_state
 

@@ -27,7 +27,9 @@ from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters.packing import PLAIN, as_names, beside_plain, unpack
 from ipytimeout.wire.adapters.process import lift_limits
 from ipytimeout.wire.libraries import Mark, newer_than, newest_module, users_modules
-from ipytimeout.wire.messages import Call, Changes, Execute, ProcessState, Rehearse, Resend
+from ipytimeout.wire.messages import ProcessState
+from ipytimeout.wire.messages.from_child import Changes
+from ipytimeout.wire.messages.to_child import Call, Execute, Rehearse, Resend
 from ipytimeout.wire.pickling import EXCEPTION, FAULTS, RESULT, Loaded, load_namespace
 from ipytimeout.wire.state import apply_state, read_state
 from ipytimeout.wire.survey import Inherited

@@ -37,7 +37,10 @@ from ipytimeout.host.work import Sent, Work, dumped
 from ipytimeout.options import RunOptions
 from ipytimeout.wire.adapters.packing import titles
 from ipytimeout.wire.framing import ProtocolError
-from ipytimeout.wire.messages import Arm, DisplayData, Execute, Finish, ProcessState, Resend
+from ipytimeout.wire.messages import ProcessState
+from ipytimeout.wire.messages.outputs import DisplayData
+from ipytimeout.wire.messages.to_child import Execute, Resend
+from ipytimeout.wire.messages.warden import Arm, Finish
 from ipytimeout.wire.modules import MODULES
 from ipytimeout.wire.pickling import CALL, Dump
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ipytimeout.host.job import Job, start
+from ipytimeout.host.job import Job
+from ipytimeout.host.job_thread import start
 from ipytimeout.host.prepared import PreparedCell
 from ipytimeout.host.view.job_panel import has_panel, show_line, show_panel
 from ipytimeout.options import RunOptions

@@ -14,18 +14,8 @@ from typing import Final
 
 from ipytimeout.host.comm_messages import goes_on, is_values, together, weight
 from ipytimeout.host.excerpt import LeftOut, Shown, size_of, without_overwritten
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    CommClose,
-    CommHandled,
-    CommMsg,
-    CommOpen,
-    DisplayData,
-    Error,
-    ExecuteResult,
-    Flush,
-    Stream,
-)
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Error, ExecuteResult, Flush, Stream
 
 #: So many outputs wait at most, and displays of so many bytes.
 MOST: Final = 2500

@@ -30,7 +30,7 @@ from ipytimeout.host.look import (
     object_items,
     words,
 )
-from ipytimeout.options import OptionError
+from ipytimeout.mistakes import OptionError
 from ipytimeout.wire.libraries import users_modules
 
 #: A name that dynamic code does not mention is sent up to this size, in bytes.

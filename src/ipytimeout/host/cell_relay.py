@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from ipytimeout.host.supervise import Question
-from ipytimeout.wire.messages import (
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import (
     ClearOutput,
     DisplayData,
     Error,
     ExecuteResult,
     Flush,
-    InputReply,
-    InputRequest,
     Output,
     Payload,
     Stream,
 )
+from ipytimeout.wire.messages.to_child import InputReply
 
 
 class CellRelay:

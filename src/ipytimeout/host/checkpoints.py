@@ -12,7 +12,7 @@ from typing import Any
 
 from ipytimeout.wire.classes import make_class
 from ipytimeout.wire.enums import make_enum
-from ipytimeout.wire.messages import Checkpoint
+from ipytimeout.wire.messages.from_child import Checkpoint
 from ipytimeout.wire.pickling import staged
 from ipytimeout.wire.streams import CannotRebuild, Reader, collector_paused, warnings_held
 from ipytimeout.wire.table import ObjectTable

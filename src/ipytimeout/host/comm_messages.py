@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeAlias
 
-from ipytimeout.wire.messages import CommClose, CommHandled, CommMsg, CommOpen, Json
+from ipytimeout.wire.messages import Json
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen
 
 #: What a child says of its comms, in its place among the outputs.
 Said: TypeAlias = CommOpen | CommMsg | CommClose | CommHandled

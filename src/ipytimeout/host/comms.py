@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ipytimeout.host.comm_messages import Said
 from ipytimeout.host.widget_records import WidgetRecords
-from ipytimeout.wire.messages import Buffer, CommClose, CommHandled, CommMsg, CommOpen, CommTaken
+from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen, CommTaken
 from ipytimeout.wire.widgets import WIDGETS
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from ipytimeout.host.showing import mark_shown, show_as
 from ipytimeout.host.supervise import Supervision
 from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Outcome
-from ipytimeout.wire.messages import Cause, ProcessState
+from ipytimeout.wire.messages import ProcessState
+from ipytimeout.wire.messages.warden import Cause
 from ipytimeout.wire.pickling import EXCEPTION, Dump
 from ipytimeout.wire.tracebacks import traceback_of
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from ipytimeout.durations import format_duration
 from ipytimeout.exceptions import (
     ChildDied,
     DeadlineExceeded,
@@ -16,10 +17,10 @@ from ipytimeout.exceptions import (
     RunCancelled,
     RunError,
 )
-from ipytimeout.options import format_duration
 from ipytimeout.outcomes import EXIT_CHANNEL_LOST, Ending, Outcome, describe_returncode
 from ipytimeout.sizes import format_size
-from ipytimeout.wire.messages import Cause, Changes, Gone, Verdict
+from ipytimeout.wire.messages.from_child import Changes
+from ipytimeout.wire.messages.warden import Cause, Gone, Verdict
 
 #: So many names are listed.
 _MOST_NAMES = 10

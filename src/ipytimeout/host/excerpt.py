@@ -13,18 +13,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ipytimeout.host.comm_messages import Said, has_place
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    CommClose,
-    CommHandled,
-    CommMsg,
-    CommOpen,
-    DisplayData,
-    Flush,
-    Output,
-    Payload,
-    Stream,
-)
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Flush, Output, Payload, Stream
 
 #: So much text is shown where nothing else is said, in bytes.
 DEFAULT_LIMIT: Final = 2_000_000

@@ -1,51 +1,30 @@
 """A call that runs in the background: a ``Job`` is a ``Future`` with a deadline. In the user's process, any thread.
 
-Law of the file: the thread that waits for a run never holds its ``Job``, so that one that nobody wants any more is
-collected, and its child ended. What both hold is a ``Handle``.
+Law of the file: nothing that waits for the run holds its ``Job``, so that one that nobody wants any more is collected,
+and its child ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import itertools
-import os
 import pickle
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from concurrent.futures import Future
 from math import inf
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import ipytimeout
-from ipytimeout.exceptions import RunError
 from ipytimeout.host import landing, where
-from ipytimeout.host.cell_relay import CellRelay
-from ipytimeout.host.conclude import Ended
-from ipytimeout.host.relay import ShellRelay
-from ipytimeout.host.run import log_end, tell_left_behind
+from ipytimeout.host.handle import Handle
 from ipytimeout.host.shell import cell_numbers, current_shell
-from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.job_panel import has_panel, show_panel
-from ipytimeout.host.view.live import SilentView
-from ipytimeout.host.view.run_state import RunState
-from ipytimeout.host.view.summary import as_bundle, left_behind_line, summary_line, time_used
-from ipytimeout.options import RunOptions
-from ipytimeout.outcomes import Ending, Outcome
-from ipytimeout.wire.messages import Cancel, DisplayData, Error, Extend, Message, Where
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+from ipytimeout.host.view.summary import as_bundle, time_used
 
 T = TypeVar("T")
 
-#: What a child that does not answer is waited for, in seconds, when its stack is asked for.
-_ANSWER = 1.0
 _numbers = itertools.count()
-_PACKAGE = str(Path(ipytimeout.__file__).parent) + os.sep
 
 
 class Usage(NamedTuple):
@@ -55,106 +34,6 @@ class Usage(NamedTuple):
     peak_memory: int
     #: Seconds of CPU time of its process, and of those that it has waited for.
     cpu: float
-
-
-class Task(landing.Task, Protocol):
-    """What runs in the background: a ``PreparedCell`` or a ``PreparedCall``."""
-
-    @property
-    def options(self) -> RunOptions: ...
-    @property
-    def shell(self) -> InteractiveShell | None: ...
-    @property
-    def lands(self) -> bool:
-        """Whether it brings back more than a value."""
-
-    def run(self, view: SilentView) -> Ended:
-        """Run it, in any thread."""
-
-    def value_of(self, ended: Ended) -> Any:
-        """Return its value, or raise what ended it."""
-
-
-class Handle(SilentView):
-    """One run, for those who want to know of it or end it. A view that passes wishes on, and tells who looks on."""
-
-    def __init__(self, timeout: float, relay: Relay | None = None, *, shows_memory: bool = False) -> None:
-        #: Taken again by the same thread when the collector finds an unwanted Job while it is held.
-        self._lock = threading.RLock()
-        self._tell: Callable[[Message], None] | None = None
-        self._cancelled = False
-        self._more = 0.0
-        self._stack = ""
-        self._answered = threading.Event()
-        self._relay = relay
-        self.shows_memory = shows_memory
-        self.state = RunState(timeout)
-        self.attached = False
-        self.outcome: Outcome | None = None
-        #: What is to be put in place when it may be.
-        self.landing: landing.Landing | None = None
-        #: Set when the run is over; ``line`` then says how it was.
-        self.ended = threading.Event()
-        self.line = ""
-        #: Who is to be told where the code is.
-        self.watchers: list[Callable[[str], None]] = []
-
-    def attach(self, state: RunState, tell_warden: Callable[[Message], None]) -> None:
-        with self._lock:
-            self.state, self.attached, self._tell = state, True, tell_warden
-            if self._more:
-                tell_warden(Extend(self._more))
-            if self._cancelled:
-                tell_warden(Cancel())
-
-    def around(self, relay: Relay) -> Relay:
-        return self._relay if self._relay is not None else relay
-
-    def show_stack(self, text: str) -> None:
-        self._stack = text
-        self._answered.set()
-        for watcher in list(self.watchers):
-            watcher(text)
-
-    def close(self) -> None:
-        with self._lock:
-            self._tell = None
-
-    def cancel(self) -> None:
-        with self._lock:
-            self._cancelled = True
-            self.tell(Cancel())
-
-    def extend(self, seconds: float) -> None:
-        with self._lock:
-            self._more += seconds  # for another attempt too, should there be one
-            self.tell(Extend(seconds))
-
-    def wish(self, message: Message) -> None:
-        """Do what the user has clicked on; it may come before the run has begun."""
-        match message:
-            case Cancel():
-                self.cancel()
-            case Extend(seconds):
-                self.extend(seconds)
-            case _:
-                self.tell(message)
-
-    def tell(self, message: Message) -> bool:
-        """Hand a wish to the warden; tell whether there is a run that it can be about."""
-        with self._lock:
-            if self._tell is None:
-                return False
-            self._tell(message)
-            return True
-
-    def stack(self) -> str:
-        self._answered.clear()
-        return self._stack if self.tell(Where()) and self._answered.wait(_ANSWER) else ""
-
-    def has_ended(self, line: str) -> None:
-        self.line = line
-        self.ended.set()
 
 
 class Job(Future[T]):
@@ -282,8 +161,6 @@ class Job(Future[T]):
 
 #: All jobs that somebody refers to.
 _live: weakref.WeakSet[Job[Any]] = weakref.WeakSet()
-#: Those of cells: their panel and what they bring back are wanted, whatever becomes of the name.
-_kept: set[Job[Any]] = set()
 
 
 class Jobs(list[Job[Any]]):
@@ -300,94 +177,3 @@ class Jobs(list[Job[Any]]):
 def live_jobs() -> Jobs:
     """Return the jobs that have not ended, the oldest first."""
     return Jobs(sorted((job for job in list(_live) if not job.done()), key=lambda job: job._number))
-
-
-def start(task: Task, name: str, *, keep: bool = False, quiet: bool = False) -> Job[Any]:
-    """Run a task in a thread of its own, whose output appears where the caller's does.
-
-    ``keep``: go on although nobody refers to the job. ``quiet``: nobody is going to look at it.
-    """
-    kernel = getattr(task.shell, "kernel", None)
-    relay = CellRelay(kernel) if kernel is not None else None
-    handle = Handle(task.options.timeout, relay, shows_memory=kernel is not None and not quiet)
-    job: Job[Any] = Job(name, handle)
-    if task.lands and task.shell is not None:
-        landing.field_of(task.shell)  # which listens from now on
-    if keep:
-        _kept.add(job)
-        job.add_done_callback(_kept.discard)
-    errors: Relay | None = None
-    if keep:
-        errors = relay if relay is not None or task.shell is None else ShellRelay(task.shell)
-    context = contextvars.copy_context()
-    arguments = (_work, name, task, handle, weakref.ref(job), errors)
-    threading.Thread(target=context.run, args=arguments, name=f"ipytimeout {name}", daemon=True).start()
-    return job
-
-
-def _work(name: str, task: Task, handle: Handle, reference: weakref.ref[Job[Any]], errors: Relay | None) -> None:
-    """Run to the end. ``errors``: where an error is shown that nobody may ask for."""
-    job = reference()
-    if job is None or not job.set_running_or_notify_cancel():
-        handle.has_ended("■ cancelled before it began")
-        return
-    del job
-    value, error = _run(task, handle, errors)
-    log_end(task.shell, name, handle.line)
-    job = reference()
-    if job is None:
-        return
-    if error is None:
-        job.set_result(value)
-    else:
-        job.set_exception(error)
-
-
-def _run(task: Task, handle: Handle, errors: Relay | None) -> tuple[Any, BaseException | None]:
-    """Return the value of a task, or what ended it."""
-    line = ""
-    try:
-        with handle:
-            ended = task.run(handle)
-        handle.outcome = ended.outcome
-        line = summary_line(ended.outcome, ended.place, kept=ended.kept)
-        if task.lands:
-            _land(task, ended, handle)
-        value = task.value_of(ended)
-    except BaseException as raised:
-        error = raised.with_traceback(_below_ours(raised))
-        if errors is not None and (handle.outcome is None or handle.outcome.ending is not Ending.RAISED):
-            errors.show(_shown(error))  # the child has not
-        handle.has_ended(line or f"✗ {type(error).__name__}: {error}")
-        return None, error
-    handle.has_ended(line)
-    return value, None
-
-
-def _below_ours(error: BaseException) -> TracebackType | None:
-    """Return where the code was, without our frames above it, which hold the arguments of the call."""
-    entry = error.__traceback__
-    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        entry = entry.tb_next
-    return error.__traceback__ if entry is None and not isinstance(error, RunError) else entry
-
-
-def _land(task: Task, ended: Ended, handle: Handle) -> None:
-    """Let what the run has done be put in place; in a program, when its result is asked for."""
-    relay, shell = handle._relay, task.shell
-
-    def tell(left_behind: Mapping[str, str]) -> None:
-        if relay is not None:
-            relay.show(DisplayData(as_bundle(left_behind_line(left_behind)), {}, {}))
-        else:
-            tell_left_behind(shell, left_behind)
-
-    handle.landing = landing.Landing(task, ended, tell)
-    if shell is not None:
-        landing.field_of(shell).add(handle.landing)
-
-
-def _shown(error: BaseException) -> Error:
-    name, text = type(error).__name__, str(error)
-    render: Any = getattr(error, "_render_traceback_", None)
-    return Error(name, text, render() if render is not None else [f"{name}: {text}"])

@@ -19,14 +19,16 @@ from typing import Any
 
 from ipytimeout.host import process_state
 from ipytimeout.host.commit import interrupts_held
-from ipytimeout.host.job import Handle, Job
+from ipytimeout.host.handle import Handle
+from ipytimeout.host.job import Job
 from ipytimeout.host.launch.launcher import get_launcher
 from ipytimeout.host.shell import cell_numbers, current_shell
 from ipytimeout.host.view.live import SilentView, listening, view_of_call
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.options import RunOptions
 from ipytimeout.outcomes import Ending
-from ipytimeout.wire.messages import Cancel, Message
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import Cancel
 
 #: For each worker, so many results may wait for a slower one in front of them.
 _AHEAD = 4

@@ -33,9 +33,10 @@ from ipytimeout.host.shell import (
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.summary import dead_widgets
 from ipytimeout.host.work import Sent, Work, dumped
-from ipytimeout.options import OptionError, RunOptions, StartMethod
+from ipytimeout.mistakes import OptionError
+from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Ending
-from ipytimeout.wire.messages import Call, Execute
+from ipytimeout.wire.messages.to_child import Call, Execute
 from ipytimeout.wire.pickling import CALL, Dump
 from ipytimeout.wire.state import apply_state, read_state
 

@@ -14,7 +14,7 @@ from ipytimeout.host.shell import current_shell, inputs_so_far
 from ipytimeout.wire.adapters import LAST, Adapters, Delta, Items, found_elsewhere, load
 from ipytimeout.wire.adapters.interpreter import SHOWN
 from ipytimeout.wire.adapters.packing import PLAIN, Packed
-from ipytimeout.wire.messages import Rehearse
+from ipytimeout.wire.messages.to_child import Rehearse
 from ipytimeout.wire.pickling import dump_namespace
 from ipytimeout.wire.state import read_state
 

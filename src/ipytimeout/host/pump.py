@@ -37,7 +37,8 @@ import zmq
 from zmq.eventloop.zmqstream import ZMQStream
 
 from ipytimeout.host.comms import Comms
-from ipytimeout.wire.messages import InputReply, InputRequest
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.to_child import InputReply
 
 Frames = list[zmq.Frame]
 
@@ -73,6 +74,9 @@ class Pump:
         #: The comms on which pages ask for the state of all widgets.
         self._controls: set[str] = set()
         self._cell = kernel.get_parent()
+        #: What is waited for beside the stream, and the poller of that.
+        self._watched: dict[int, int] | None = None
+        self._poller = zmq.Poller()
         self._callback: Any = stream._recv_callback
         self._copy = stream._recv_copy
 
@@ -92,11 +96,12 @@ class Pump:
         ``watched``: flags of ``select.poll`` by descriptor. ``until``: of the monotonic clock; may be infinite.
         """
         # Not the socket's own descriptor, and no receiving past the stream: its readiness is told once only.
-        poller = zmq.Poller()
-        poller.register(self._stream.socket, zmq.POLLIN)
-        for descriptor, flags in watched.items():
-            poller.register(descriptor, _zmq_flags(flags))
-        ready = dict(poller.poll(None if until == inf else max(0, ceil((until - time.monotonic()) * 1000))))
+        if watched != self._watched:
+            self._watched, self._poller = dict(watched), zmq.Poller()
+            self._poller.register(self._stream.socket, zmq.POLLIN)
+            for descriptor, flags in watched.items():
+                self._poller.register(descriptor, _zmq_flags(flags))
+        ready = dict(self._poller.poll(None if until == inf else max(0, ceil((until - time.monotonic()) * 1000))))
         if self._stream.socket in ready:
             self._stream.flush(zmq.POLLIN)
         return [descriptor for descriptor in watched if descriptor in ready]

@@ -16,18 +16,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ipytimeout.host.supervise import Question
-from ipytimeout.wire.messages import (
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import (
     ClearOutput,
     DisplayData,
     Error,
     ExecuteResult,
     Flush,
-    InputReply,
-    InputRequest,
     Output,
     Payload,
     Stream,
 )
+from ipytimeout.wire.messages.to_child import InputReply
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from math import inf
 
-from ipytimeout.options import OptionError
+from ipytimeout.mistakes import OptionError
 from ipytimeout.sizes import Share, format_size
 from ipytimeout.wire.room import Bounds
 

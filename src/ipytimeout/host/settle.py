@@ -15,7 +15,7 @@ from ipytimeout.host.shell import cell_filename
 from ipytimeout.options import StartMethod
 from ipytimeout.wire.by_name import import_quietly
 from ipytimeout.wire.libraries import is_in_library, is_library, users_modules
-from ipytimeout.wire.messages import Settle
+from ipytimeout.wire.messages.to_child import Settle
 from ipytimeout.wire.streams import warnings_held
 
 if TYPE_CHECKING:

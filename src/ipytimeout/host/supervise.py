@@ -23,38 +23,31 @@ from ipytimeout.host.launch.child import Child, WardenDied
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.wire.framing import ProtocolError
 from ipytimeout.wire.marks import kill_marked
-from ipytimeout.wire.messages import (
-    Asking,
-    Cause,
-    Changes,
-    Checkpoint,
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen, CommTaken
+from ipytimeout.wire.messages.from_child import Changes, Checkpoint, InputEnded, InputRequest, Progressed, Running
+from ipytimeout.wire.messages.outputs import (
     ClearOutput,
-    CommClose,
-    CommHandled,
-    CommMsg,
-    CommOpen,
-    CommTaken,
     DisplayData,
-    EndBegun,
     Error,
     ExecuteResult,
-    Extended,
     Flush,
-    Gone,
-    InputEnded,
-    InputReply,
-    InputRequest,
-    Interrupt,
-    Message,
     Output,
     Payload,
-    Progress,
-    Progressed,
-    Running,
-    Stack,
-    Started,
     Stream,
     Streams,
+)
+from ipytimeout.wire.messages.to_child import InputReply
+from ipytimeout.wire.messages.warden import (
+    Asking,
+    Cause,
+    EndBegun,
+    Extended,
+    Gone,
+    Interrupt,
+    Progress,
+    Stack,
+    Started,
     Usage,
     Verdict,
 )

@@ -22,17 +22,9 @@ from ipytimeout.host.pace import Pace, Together, sent_size
 from ipytimeout.host.relay import native_interrupts
 from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.note import Note
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    CommClose,
-    CommHandled,
-    CommMsg,
-    CommOpen,
-    Flush,
-    InputRequest,
-    Output,
-    Stream,
-)
+from ipytimeout.wire.messages.comms import CommClose, CommHandled, CommMsg, CommOpen
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import ClearOutput, Flush, Output, Stream
 
 #: A flood is over when so many seconds nothing had to be left out; until then only the latest outputs wait, so many.
 _CALM, _LATEST = 3.0, 200

@@ -26,6 +26,7 @@ __all__ = [
     "rendered",
     "threads_of_dump",
     "traceback_of",
+    "warm_up",
 ]
 
 if TYPE_CHECKING:
@@ -116,6 +117,13 @@ def rendered(error: BaseException, frames: Sequence[Frame], shell: InteractiveSh
     show: Any = shell.InteractiveTB.structured_traceback
     lines: list[str] = show(type(error), error, traceback_of(frames), tb_offset=0)
     return lines
+
+
+def warm_up(shell: InteractiveShell) -> None:
+    """Render an error, for the cost of the first time: some 80 ms, which a deadline has not. In any thread."""
+    own: Any = type(shell.InteractiveTB)(mode="Context")
+    error = ZeroDivisionError()
+    own.structured_traceback(type(error), error, traceback_of([(__file__, 1, "<module>")]), tb_offset=0)
 
 
 def _place(file: str, numbers: Mapping[str, int]) -> str:

@@ -11,7 +11,8 @@ from ipytimeout.host.capture import Needed
 from ipytimeout.host.comms import Comms
 from ipytimeout.host.room import refuse_without_room
 from ipytimeout.sizes import format_size
-from ipytimeout.wire.messages import Call, Execute, ProcessState
+from ipytimeout.wire.messages import ProcessState
+from ipytimeout.wire.messages.to_child import Call, Execute
 from ipytimeout.wire.modules import MODULES
 from ipytimeout.wire.pickling import Dump, dump_namespace
 from ipytimeout.wire.survey import Inherited, survey

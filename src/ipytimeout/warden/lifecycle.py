@@ -21,7 +21,18 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TypeAlias, assert_never
 
-from ipytimeout.wire.messages import Arm, Asking, Cancel, Cause, Extend, Finish, Interrupt, Progress, Where
+from ipytimeout.wire.messages.warden import (
+    Arm,
+    Asking,
+    Cancel,
+    Cause,
+    Control,
+    Extend,
+    Finish,
+    Interrupt,
+    Progress,
+    Where,
+)
 
 #: The interrupt is raised again so often, for code that swallowed the first.
 REPEAT = 0.25
@@ -101,22 +112,7 @@ class Tick:
 
 
 Event: TypeAlias = (
-    Arm
-    | Progress
-    | Interrupt
-    | Cancel
-    | Extend
-    | Where
-    | Asking
-    | Finish
-    | CodeStarted
-    | CodeEnded
-    | ChildExited
-    | TooMuchMemory
-    | StackWritten
-    | HostGone
-    | TreeGone
-    | Tick
+    Control | CodeStarted | CodeEnded | ChildExited | TooMuchMemory | StackWritten | HostGone | TreeGone | Tick
 )
 
 

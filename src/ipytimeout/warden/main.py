@@ -23,6 +23,7 @@ from functools import partial
 from math import inf
 
 from ipytimeout.warden import lifecycle, limits, tree
+from ipytimeout.warden.child import Child, adopt_child, start_child
 from ipytimeout.warden.lifecycle import (
     Action,
     ChildExited,
@@ -36,11 +37,9 @@ from ipytimeout.warden.lifecycle import (
     TooMuchMemory,
     TreeGone,
 )
-from ipytimeout.warden.start import start
-from ipytimeout.warden.sweep import Sweep
 from ipytimeout.wire import marks
-from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import (
+from ipytimeout.wire.framing import Decoder, ProtocolError
+from ipytimeout.wire.messages.warden import (
     Adopt,
     Arm,
     Cause,
@@ -48,7 +47,6 @@ from ipytimeout.wire.messages import (
     Extended,
     Gone,
     Listen,
-    Message,
     Stack,
     Start,
     Started,
@@ -63,47 +61,6 @@ _STRANGERS = 64
 _LAST_WAIT = 0.5
 #: A selector waits for whole milliseconds; what is due sooner is waited for by itself, in seconds.
 _COARSE = 0.001
-#: The phases in which the code runs, and those in which a run costs memory.
-_CODE_RUNS = (Phase.RUNNING, Phase.ENDING)
-_ARMED = (Phase.SENDING, *_CODE_RUNS, Phase.RETURNING)
-#: So much of what faulthandler wrote is kept.
-MAX_STACK = 1 << 20
-#: So much of it is told while the code runs: its end, where the main thread is. More could fill the socket.
-_TOLD_STACK = 1 << 16
-
-
-@dataclass(slots=True, eq=False)
-class Child:
-    """One child, with its descriptors on the warden's side."""
-
-    pid: int
-    mark: int
-    control: socket.socket
-    status: int
-    stack: int
-    sweep: Sweep
-    of_host: bool = False
-    run: lifecycle.Run = field(default_factory=lifecycle.Run)
-    decoder: Decoder = field(default_factory=Decoder)
-    stack_text: bytes = b""
-    reaped: bool = False
-    #: Its memory, from the moment it is armed.
-    watch: limits.Watch | None = None
-    #: How many processes had been killed for want of memory when it was armed.
-    oom_kills: int = 0
-    oom_killed: bool = False
-    #: Seconds of CPU time, once it has been reaped.
-    cpu: float | None = None
-
-    @property
-    def look_at(self) -> float:
-        """When to look at its memory again: only while the code runs."""
-        return self.watch.due if self.watch is not None and self.run.phase in _CODE_RUNS else inf
-
-    @property
-    def told_stack(self) -> str:
-        """What faulthandler wrote; of very much the end, where the main thread is."""
-        return self.stack_text[-_TOLD_STACK:].decode("utf-8", "replace")
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +109,7 @@ class Warden:
                 for child in list(self.children):
                     self._step(child, HostGone())
             moments = [min(lifecycle.wake(c.run), c.sweep.due, c.look_at) for c in self.children]
-            if any(c.run.phase in _ARMED for c in self.children):
+            if any(c.is_armed for c in self.children):
                 moments.append(self.reserve.due)
             wait = max(0.0, min(moments, default=inf) - time.monotonic())
             if wait < _COARSE:  # between two looks at a tree that is being killed
@@ -194,9 +151,9 @@ class Warden:
         for message in asker.decoder.feed(data):
             match message:
                 case Start():
-                    self._start(message, *asker.take(5))
+                    self._watch(start_child(message, *asker.take(5)))
                 case Adopt(pid, of_host):
-                    self._adopt(pid, of_host, *asker.take(3))
+                    self._adopted(adopt_child(pid, of_host, *asker.take(3)))
                 case Listen():
                     self._listen(Asker(socket_of(asker.take(1)[0])))
 
@@ -243,7 +200,7 @@ class Warden:
             return False
         if not data:
             self.selector.unregister(child.stack)
-        child.stack_text = (child.stack_text + data)[-MAX_STACK:]
+        child.wrote(data)
         return bool(data)
 
     def _stack_arrived(self, child: Child) -> None:
@@ -302,14 +259,14 @@ class Warden:
         if child.watch.look(self._members(child)):
             self._step(child, TooMuchMemory(Cause.OVER_MEMORY))
         if (used := child.watch.news()) is not None:
-            self._tell(child, Usage(used))
+            child.tell(Usage(used))
 
     def _mind_the_reserve(self) -> None:
         """When almost no memory is left, end the run that has taken the most of it, before the kernel ends anything.
 
         The kernel would take a run first, too, but in some containers it takes all processes together.
         """
-        armed = [(c, c.watch.meter) for c in self.children if c.run.phase in _ARMED and c.watch is not None]
+        armed = [(c, c.watch.meter) for c in self.children if c.is_armed and c.watch is not None]
         if not armed:
             self.reserve.pause(inf)
         elif self.reserve.is_short():
@@ -340,27 +297,27 @@ class Warden:
             case Action.DUMP_STACK:
                 self._drain(child)
                 child.stack_text = b""
-                self._signal(child, STACK_SIGNAL)
+                child.signal(STACK_SIGNAL)
             case Action.DUMP_HARD:
                 self._drain(child)
                 if not child.stack_text:
-                    self._signal(child, HARD_STACK_SIGNAL)
+                    child.signal(HARD_STACK_SIGNAL)
             case Action.RAISE:
-                self._signal(child, DEADLINE_SIGNAL)
+                child.signal(DEADLINE_SIGNAL)
             case Action.INTERRUPT:
-                self._signal(child, signal.SIGINT)
+                child.signal(signal.SIGINT)
             case Action.TELL_STACK:
                 self._drain(child)
-                self._tell(child, Stack(child.told_stack))
+                child.tell(Stack(child.told_stack))
             case Action.TELL_EXTENDED:
                 assert child.run.limits is not None
-                self._tell(child, Extended(child.run.limits.timeout))
+                child.tell(Extended(child.run.limits.timeout))
             case Action.TELL_BEGUN:
-                self._tell(child, EndBegun(cause))
+                child.tell(EndBegun(cause))
             case Action.JUDGE:
                 self._drain(child)
                 run = child.run
-                self._tell(child, Verdict(cause, run.elapsed, run.returncode, child.told_stack, child.oom_killed))
+                child.tell(Verdict(cause, run.elapsed, run.returncode, child.told_stack, child.oom_killed))
                 if child.watch is not None and run.phase is Phase.RETURNING and limits.LINUX:
                     child.watch.meter.measure(self._members(child), closely=False)
             case Action.KILL_TREE:
@@ -368,16 +325,8 @@ class Warden:
             case Action.TELL_GONE:
                 peak = child.watch.meter.peak if child.watch is not None else 0
                 cpu = child.cpu if child.cpu is not None else tree.cpu_seconds(child.pid)
-                self._tell(child, Gone(child.sweep.ended, peak, cpu))
+                child.tell(Gone(child.sweep.ended, peak, cpu))
                 self._forget(child)
-
-    def _signal(self, child: Child, signum: int) -> None:
-        if not child.reaped:
-            tree.send_to_main_thread(child.pid, signum)
-
-    def _tell(self, child: Child, message: Message) -> None:
-        with contextlib.suppress(OSError):  # a host that does not listen any more
-            child.control.send(b"".join(encode(message)))
 
     def _roots(self, child: Child) -> list[int]:
         """Return the tops of a run's tree: its child, and the orphans that carry its mark, or nobody's."""
@@ -386,28 +335,10 @@ class Warden:
         orphans = [p for p in tree.children(os.getpid()) if p not in own and marks.mark_of(p) not in others]
         return ([] if child.reaped else [child.pid]) + orphans
 
-    def _start(self, message: Start, control: int, *descriptors: int) -> None:
-        """Start the program that was asked for."""
-        status, status_child = os.pipe()
-        stack, stack_child = os.pipe()
-        mark = marks.new_mark()
-        pid = start(message, mark, list(descriptors), status_child, stack_child)
-        for descriptor in (*descriptors, status_child, stack_child):
-            os.close(descriptor)
-        self._watch(Child(pid, mark, socket_of(control), status, stack, Sweep(pid)))
-
-    def _adopt(self, pid: int, of_host: bool, control: int, status: int, stack: int) -> None:
-        """Take charge of a child that another process has forked.
-
-        The template's has become ours as an orphan; the host's was ours before this process became a warden.
-        """
-        mark = marks.new_mark()
-        marks.put_on(pid, mark)
-        tree.go_first(pid)
-        child = Child(pid, mark, socket_of(control), status, stack, Sweep(pid), of_host=of_host)
+    def _adopted(self, child: Child) -> None:
         self._watch(child)
-        if pid in self.strangers:
-            self._exited(child, self.strangers.pop(pid))
+        if child.pid in self.strangers:
+            self._exited(child, self.strangers.pop(child.pid))
 
     def _watch(self, child: Child) -> None:
         for descriptor in (child.control.fileno(), child.status, child.stack):
@@ -416,15 +347,13 @@ class Warden:
         self.selector.register(child.control, selectors.EVENT_READ, lambda: self._control_said(child))
         self.selector.register(child.status, selectors.EVENT_READ, lambda: self._status_said(child))
         self.selector.register(child.stack, selectors.EVENT_READ, lambda: self._stack_arrived(child))
-        self._tell(child, Started(child.pid, child.mark))
+        child.tell(Started(child.pid, child.mark))
 
     def _forget(self, child: Child) -> None:
         for file in (child.control, child.status, child.stack):
             if file in self.selector.get_map():
                 self.selector.unregister(file)
-        child.control.close()
-        os.close(child.status)
-        os.close(child.stack)
+        child.close()
         self.children.remove(child)
 
 

@@ -11,7 +11,7 @@ import signal
 
 from ipytimeout.warden import tree
 from ipytimeout.wire import marks
-from ipytimeout.wire.messages import Start
+from ipytimeout.wire.messages.warden import Start
 
 
 def start(message: Start, mark: int, descriptors: list[int], status: int, stack: int) -> int:

@@ -17,10 +17,11 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 
+from ipytimeout.wire import marks
+
 LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PF_EXITING = 0x4
 _TRACKERS = (
     b"from multiprocessing.resource_tracker import main",
     b"from joblib.externals.loky.backend.resource_tracker import main",
@@ -78,19 +79,8 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def runs_code(pid: int) -> bool:
-    """Tell whether a process can still run a line of code.
-
-    A killed process with gigabytes takes long to go away, but runs nothing from the moment the kernel says
-    that it is exiting.
-    """
-    if not LINUX:
-        return any(child == pid for child, _ in _ps())
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return False
-    return fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_EXITING
+    """Tell whether a process can still run a line of code."""
+    return marks.runs_code(pid) if LINUX else any(child == pid for child, _ in _ps())
 
 
 def cpu_seconds(pid: int) -> float:

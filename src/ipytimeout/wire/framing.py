@@ -15,7 +15,8 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from ipytimeout.wire.messages import Attached, Buffer, Message, from_json, to_json
+from ipytimeout.wire.messages import Attached, Buffer
+from ipytimeout.wire.messages.codec import Message, from_json, to_json
 
 _MAGIC = 0x6974  # "it"
 _HEAD = struct.Struct("<HHIQ")  # magic, unused, number of buffers, length of the JSON

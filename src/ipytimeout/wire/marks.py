@@ -47,8 +47,12 @@ def mark_of(pid: int) -> int | None:
         return None
 
 
-def _runs_code(pid: int) -> bool:
-    """Tell whether a process can still run a line of code: it is neither dead nor being taken apart."""
+def runs_code(pid: int) -> bool:
+    """Tell whether a process can still run a line of code.
+
+    A killed process with gigabytes takes long to go away, but runs nothing from the moment the kernel says
+    that it is exiting.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -65,7 +69,7 @@ def kill_marked(mark: int, within: float = 0.5) -> None:
     until = time.monotonic() + within
     while LINUX and time.monotonic() < until:
         found = [int(name) for name in os.listdir("/proc") if name.isdigit() and mark_of(int(name)) == mark]
-        running = [pid for pid in found if _runs_code(pid)]
+        running = [pid for pid in found if runs_code(pid)]
         if not running:
             return  # without the warden nobody may be there who takes note of their end
         for pid in running:

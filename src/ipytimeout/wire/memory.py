@@ -94,6 +94,8 @@ def new_shared_memory(size: int) -> tuple[int, mmap.mmap]:
     """Make memory that another process can see: a descriptor for that one, and its mapping here."""
     descriptor = os.memfd_create("ipytimeout", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
+    if sys.version_info >= (3, 13):  # without a descriptor of its own, which would count as a file that is open
+        return descriptor, mmap.mmap(descriptor, size, trackfd=False)
     return descriptor, mmap.mmap(descriptor, size)
 
 

@@ -12,7 +12,8 @@ import mmap
 import struct
 from collections.abc import Iterator, Sequence
 
-from ipytimeout.wire.messages import Buffer, Stream
+from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.messages.outputs import Stream
 
 #: So much is kept, in bytes.
 SIZE = 1 << 20

@@ -8,7 +8,7 @@ import pytest
 
 from ipytimeout.host.view.run_state import Facts, Phase, RunState, Said
 from ipytimeout.host.view.summary import progress_note
-from ipytimeout.wire.messages import Clock as Clock_
+from ipytimeout.wire.messages.to_child import Clock as Clock_
 
 
 class Clock:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from ipytimeout.host.view.slot import BLANK, Slot, SlotRelay
-from ipytimeout.wire.messages import ClearOutput, DisplayData, InputReply, InputRequest, Stream
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Stream
+from ipytimeout.wire.messages.to_child import InputReply
 
 
 class Page:

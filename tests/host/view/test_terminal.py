@@ -14,7 +14,7 @@ from ipytimeout.host.relay import PlainRelay
 from ipytimeout.host.view import live, terminal
 from ipytimeout.host.view.run_state import Facts, Phase, RunState, Said
 from ipytimeout.host.view.terminal import TerminalView, progress_line
-from ipytimeout.wire.messages import Stream
+from ipytimeout.wire.messages.outputs import Stream
 
 
 class Terminal(io.StringIO):

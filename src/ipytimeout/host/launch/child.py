@@ -21,7 +21,11 @@ from typing import TypeAlias, cast
 from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import Decoder, encode
 from ipytimeout.wire.memory import MOST, Filling, map_private, share
-from ipytimeout.wire.messages import Buffer, Call, Execute, Message, Recording, Stream, Streams
+from ipytimeout.wire.messages import Buffer
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Recording
+from ipytimeout.wire.messages.outputs import Stream, Streams
+from ipytimeout.wire.messages.to_child import Call, Execute
 from ipytimeout.wire.recording import recorded
 
 _READ = 1 << 20

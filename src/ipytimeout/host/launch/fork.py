@@ -33,7 +33,8 @@ from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.warden import command, send
 from ipytimeout.outcomes import EXIT_BROKEN, EXIT_CHANNEL_LOST
-from ipytimeout.wire.messages import Adopt, Rehearse, Settle
+from ipytimeout.wire.messages.to_child import Rehearse, Settle
+from ipytimeout.wire.messages.warden import Adopt
 from ipytimeout.wire.sockets import socket_pair
 from ipytimeout.wire.streams import warnings_held
 from ipytimeout.wire.survey import Inherited

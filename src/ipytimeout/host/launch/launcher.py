@@ -14,7 +14,7 @@ from ipytimeout.host.launch.fork import ForkLauncher
 from ipytimeout.host.launch.spawn import SpawnLauncher
 from ipytimeout.host.launch.warm import TemplateUnusable, WarmLauncher
 from ipytimeout.options import StartMethod
-from ipytimeout.wire.messages import Rehearse, Settle
+from ipytimeout.wire.messages.to_child import Rehearse, Settle
 from ipytimeout.wire.survey import Inherited
 
 

@@ -17,7 +17,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from ipytimeout.host.launch.child import Child
 from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.warden import PACKAGE_PARENT, Warden, get_warden
-from ipytimeout.wire.messages import Rehearse, Settle, Start
+from ipytimeout.wire.messages.to_child import Rehearse, Settle
+from ipytimeout.wire.messages.warden import Start
 from ipytimeout.wire.survey import Inherited
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import ipytimeout
 from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import encode
-from ipytimeout.wire.messages import Adopt, Listen, Start
+from ipytimeout.wire.messages.warden import Adopt, Listen, Start
 from ipytimeout.wire.sockets import socket_pair
 
 #: The directory that holds this package: a fresh interpreter appends it to its path.

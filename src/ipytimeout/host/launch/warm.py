@@ -22,7 +22,10 @@ from ipytimeout.host.launch.plumbing import Plumbing
 from ipytimeout.host.launch.spawn import interpreter, start_environ
 from ipytimeout.host.launch.warden import Warden, get_warden
 from ipytimeout.wire.framing import Decoder, ProtocolError, encode
-from ipytimeout.wire.messages import Fork, Forked, Hurry, Listen, Message, Preload, Rehearse, Settle, Start, Started
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import Forked
+from ipytimeout.wire.messages.to_child import Fork, Hurry, Preload, Rehearse, Settle
+from ipytimeout.wire.messages.warden import Listen, Start, Started
 from ipytimeout.wire.sockets import socket_pair
 from ipytimeout.wire.survey import Inherited
 

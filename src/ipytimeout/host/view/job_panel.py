@@ -15,7 +15,7 @@ from ipytimeout.host.shell import cell_numbers
 from ipytimeout.host.view import live
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.host.view.summary import as_bundle
-from ipytimeout.wire.messages import Message
+from ipytimeout.wire.messages.codec import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Looked(Protocol):
-    """What a panel looks at: ``job.Handle``."""
+    """What a panel looks at: ``handle.Handle``."""
 
     state: RunState
     ended: threading.Event
@@ -52,8 +52,7 @@ class _Panel:
     """One panel; made in the thread of its cell."""
 
     def __init__(self, shell: InteractiveShell, run: Looked, title: str) -> None:
-        from ipytimeout.host.view.panel import is_caught
-        from ipytimeout.host.view.slot import BLANK, Slot
+        from ipytimeout.host.view.slot import BLANK, Slot, is_caught
 
         kernel: Any = getattr(shell, "kernel", None)
         self._numbers = cell_numbers(shell)
@@ -68,7 +67,8 @@ class _Panel:
     def live(self) -> None:
         """Look on until the run is over."""
         from ipytimeout.host.view.live import CLICKS
-        from ipytimeout.host.view.panel import DELAY, INTERVAL, LATER, LATER_INTERVAL, Widgets
+        from ipytimeout.host.view.panel import DELAY, INTERVAL, LATER, LATER_INTERVAL
+        from ipytimeout.host.view.panel_widgets import Widgets
 
         if self._run.ended.wait(0 if self._caught else DELAY):
             self._slot.put(as_bundle(self._run.line))

@@ -18,7 +18,7 @@ from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Relay, Waiter
 from ipytimeout.host.view.run_state import RunState
 from ipytimeout.host.view.summary import as_bundle
-from ipytimeout.wire.messages import Message
+from ipytimeout.wire.messages.codec import Message
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

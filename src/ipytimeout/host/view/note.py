@@ -13,7 +13,7 @@ from ipytimeout.host.supervise import Relay
 from ipytimeout.host.view.slot import NOTHING, Bundle
 from ipytimeout.host.view.summary import as_bundle
 from ipytimeout.sizes import format_size
-from ipytimeout.wire.messages import DisplayData
+from ipytimeout.wire.messages.outputs import DisplayData
 
 _PRE = "margin:0 0 0 8px;opacity:.7;white-space:pre-wrap;overflow-wrap:anywhere;max-height:12em;overflow:hidden"
 

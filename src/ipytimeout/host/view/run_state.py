@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf, isinf
 
-from ipytimeout.wire.messages import Clock
+from ipytimeout.wire.messages.to_child import Clock
 
 
 class Phase(enum.Enum):

@@ -15,14 +15,8 @@ from typing import Any, TypeAlias
 
 from ipytimeout.host.comms import Comms
 from ipytimeout.host.supervise import Question, Relay
-from ipytimeout.wire.messages import (
-    ClearOutput,
-    DisplayData,
-    Flush,
-    InputRequest,
-    Output,
-    Payload,
-)
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import ClearOutput, DisplayData, Flush, Output, Payload
 
 Bundle: TypeAlias = Mapping[str, Any]
 
@@ -99,3 +93,14 @@ class SlotRelay:
         self._clears_next = False
         self._relay.show(ClearOutput(wait=True))  # takes place with the next message: nothing flickers
         self._slot.put_again()
+
+
+def is_caught(kernel: Any) -> bool:
+    """Tell whether the outputs of this cell go into an Output widget (``_instances``: ipywidgets 8.1)."""
+    widgets = sys.modules.get("ipywidgets.widgets.widget")
+    outputs = sys.modules.get("ipywidgets.widgets.widget_output")
+    if widgets is None or outputs is None:
+        return False
+    cell = (kernel.get_parent().get("header") or {}).get("msg_id")
+    instances = list(getattr(widgets, "_instances", {}).values())
+    return any(isinstance(each, outputs.Output) and each.msg_id == cell for each in instances)

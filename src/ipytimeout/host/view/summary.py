@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from math import inf
 
+from ipytimeout.durations import format_duration
 from ipytimeout.host.endings import Kept
 from ipytimeout.host.view.run_state import Said
-from ipytimeout.options import format_duration
 from ipytimeout.outcomes import Ending, Outcome
 from ipytimeout.sizes import format_size
 

@@ -15,13 +15,9 @@ from ipytimeout.host.supervise import Question, Relay
 from ipytimeout.host.view.live import SilentView
 from ipytimeout.host.view.run_state import Facts, Phase, RunState
 from ipytimeout.host.view.summary import memory_used, progress_note, time_used
-from ipytimeout.wire.messages import (
-    Flush,
-    InputRequest,
-    Message,
-    Output,
-    Stream,
-)
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.from_child import InputRequest
+from ipytimeout.wire.messages.outputs import Flush, Output, Stream
 
 #: A run that is over sooner shows nothing.
 DELAY = 0.3

@@ -52,15 +52,17 @@ class _Shown:
         self.may_be_new = True
         #: Whether that is said, or must be taken for granted.
         self.is_said = False
-        #: The namespaces of all modules that were there then, and those that had a registry; with the module's name.
+        #: All modules that were there then: their names, namespaces, and how many names each had.
         self._seen: Mark = (0, "")
-        self._all: list[tuple[str, dict[str, Any]]] = []
+        self._names: list[str] = []
+        self._namespaces: list[dict[str, Any]] = []
+        self._sizes: list[int] = []
+        #: Those that had a registry.
         self._known: list[tuple[str, dict[str, Any]]] = []
 
     def read(self) -> dict[str, Any]:
         if self.may_be_new:
-            self._look_for_new_modules()
-            self._known = [each for each in self._all if self._registry in each[1]]
+            self._look_for_registries()
             self.may_be_new = not self.is_said
         items: dict[str, Any] = {}
         version = _version_of_filters() if self._known else None
@@ -70,13 +72,21 @@ class _Shown:
                 items[name] = frozenset(key for key in registry if type(key) is tuple)
         return items
 
-    def _look_for_new_modules(self) -> None:
+    def _look_for_registries(self) -> None:
         mark, new = newest_module(), newer_than(self._seen)
         if new is None:
-            self._all, new = [], list(sys.modules)
-        modules = ((name, sys.modules.get(name)) for name in new if name != "__main__")
-        self._all += [(name, vars(module)) for name, module in modules if type(module) is types.ModuleType]
+            self._names, self._namespaces, new = [], [], list(sys.modules)
+        for name in new:
+            if name != "__main__" and type(module := sys.modules.get(name)) is types.ModuleType:
+                self._names.append(name)
+                self._namespaces.append(vars(module))
         self._seen = mark
+        # The first warning of a module adds a name to it. To look for the name in each takes three times as long.
+        sizes = [*map(len, self._namespaces)]
+        if sizes != self._sizes:
+            self._sizes = sizes
+            every = zip(self._names, self._namespaces, strict=True)
+            self._known = [(name, namespace) for name, namespace in every if self._registry in namespace]
 
     def be_told(self) -> None:
         """Say it from now on. For a process of our own: a function of Python's is replaced."""

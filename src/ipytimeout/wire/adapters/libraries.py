@@ -10,6 +10,7 @@ import sys
 import types
 import warnings
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Any
 
 
@@ -87,63 +88,40 @@ class _Pandas:
 
 
 class _Accessors:
-    """What the notebook has registered on frames: ``@pd.api.extensions.register_dataframe_accessor("geo")``."""
+    """What the notebook has registered on the classes of a library, under a name of its own.
 
-    module = "pandas"
-    _kinds = ("DataFrame", "Series", "Index")
+    By ``@pd.api.extensions.register_dataframe_accessor("geo")`` and ``@pl.api.register_expr_namespace("geo")``.
+    """
 
-    def read(self) -> dict[str, Any]:
-        pandas = sys.modules["pandas"]
-        found: dict[str, Any] = {}
-        for kind in self._kinds:
-            owner = getattr(pandas, kind, None)
-            for name in getattr(owner, "_accessors", ()):
-                accessor = getattr(vars(owner).get(name), "_accessor", None)
-                if getattr(accessor, "__module__", "") == "__main__":
-                    found[f"{kind}.{name}"] = accessor
-        return found
-
-    def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        extensions = sys.modules["pandas"].api.extensions
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it hides an attribute was said where it was registered
-            for item, accessor in items.items():
-                kind, _, name = item.partition(".")
-                getattr(extensions, f"register_{kind.lower()}_accessor")(name)(accessor)
-        for item in gone:
-            kind, _, name = item.partition(".")
-            owner = getattr(sys.modules["pandas"], kind)
-            owner._accessors.discard(name)
-            delattr(owner, name)
-
-
-class _Namespaces:
-    """The same of polars: ``@pl.api.register_expr_namespace("geo")``."""
-
-    module = "polars"
-    _kinds = ("DataFrame", "Expr", "LazyFrame", "Series")
+    def __init__(self, module: str, kinds: tuple[str, ...], held: str, register: str) -> None:
+        """``held``: the attribute that holds what was registered; ``register``: the function, without the kind."""
+        self.module = module
+        self._kinds = kinds
+        self._held = held
+        self._register = register
 
     def read(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for kind in self._kinds:
-            owner = getattr(sys.modules["polars"], kind, None)
+            owner = getattr(sys.modules[self.module], kind, None)
             for name in getattr(owner, "_accessors", ()):
-                own = getattr(vars(owner).get(name), "_ns", None)
+                own = getattr(vars(owner).get(name), self._held, None)
                 if getattr(own, "__module__", "") == "__main__":
                     found[f"{kind}.{name}"] = own
         return found
 
     def write(self, items: Mapping[str, Any], gone: Collection[str]) -> None:
-        polars: Any = importlib.import_module("polars")
+        library = sys.modules[self.module]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it takes another's place was said where it was registered
             for item, own in items.items():
                 kind, _, name = item.partition(".")
-                getattr(polars.api, f"register_{kind.lower()}_namespace")(name)(own)
+                attrgetter(self._register.format(kind.lower()))(library)(name)(own)
         for item in gone:
             kind, _, name = item.partition(".")
-            getattr(polars, kind)._accessors.discard(name)
-            delattr(getattr(polars, kind), name)
+            owner = getattr(library, kind)
+            owner._accessors.discard(name)
+            delattr(owner, name)
 
 
 class _Polars:
@@ -245,4 +223,6 @@ class _Torch:
 
 
 PANDAS, NUMPY, TORCH, POLARS = _Pandas(), _Numpy(), _Torch(), _Polars()
-ACCESSORS, NAMESPACES, SKLEARN, SYMPY, COUNTERS = _Accessors(), _Namespaces(), _Sklearn(), _Sympy(), _Counters()
+SKLEARN, SYMPY, COUNTERS = _Sklearn(), _Sympy(), _Counters()
+ACCESSORS = _Accessors("pandas", ("DataFrame", "Series", "Index"), "_accessor", "api.extensions.register_{}_accessor")
+NAMESPACES = _Accessors("polars", ("DataFrame", "Expr", "LazyFrame", "Series"), "_ns", "api.register_{}_namespace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterator
 from math import inf
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import pytest
 from ipywidgets.widgets import widget as ipywidgets_widget
 
-from ipytimeout.host.view.panel import Widgets, stack_as_html
+from ipytimeout.host.view.panel_widgets import Widgets
 from ipytimeout.host.view.run_state import Facts, Phase, Said
-from ipytimeout.wire.messages import Cancel, Extend, Message, Where
+from ipytimeout.wire.messages.codec import Message
+from ipytimeout.wire.messages.warden import Cancel, Extend, Where
 
 RUNNING = Facts(Phase.RUNNING, 2.0, 5.0)
 
@@ -135,21 +135,3 @@ def test_in_an_output_widget_the_panel_becomes_the_line() -> None:
 
 def test_a_saved_panel_says_that_the_run_was_not_finished(panel: Any) -> None:
     assert "not finished" in panel.bundle["text/plain"]
-
-
-def test_a_stack_names_the_cell_and_shows_its_line() -> None:
-    linecache.cache["<cell 4>"] = (1, None, ["def f():\n", "    while a < b: pass\n"], "<cell 4>")
-    frames = [("<cell 4>", 1, "<module>"), ("/x/site-packages/lib/a.py", 7, "g"), ("<cell 4>", 2, "f")]
-    text = stack_as_html(frames, {"<cell 4>": 4})
-    assert "<b>In [4], line 1</b>\n" in text
-    assert "<i>lib/a.py, line 7 in g</i>" in text
-    assert "<b>In [4], line 2</b> in f\n    while a &lt; b: pass" in text
-
-
-def test_of_a_long_stack_the_inner_part_is_shown() -> None:
-    text = stack_as_html([("f.py", n, "f") for n in range(1, 101)], {})
-    assert "line 100 in f" in text and "line 1 in f" not in text and "… 88 more above" in text
-
-
-def test_a_process_that_does_not_answer_is_said_so() -> None:
-    assert "did not answer" in stack_as_html([], {})
