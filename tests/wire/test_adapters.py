@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import copy
 import decimal
 import io
 import logging
 import math
+import numbers
+import os
+import resource
 import sys
 import types
 from collections.abc import Collection, Iterator, Mapping
@@ -16,8 +21,9 @@ from typing import Any
 import pytest
 
 from ipytimeout.wire.adapters import Adapters, difference, load
-from ipytimeout.wire.adapters.attributes import AssignedAttributes
+from ipytimeout.wire.adapters.attributes import AssignedAttributes, Registered
 from ipytimeout.wire.adapters.packing import Packed, as_delta, as_names, unpack
+from ipytimeout.wire.adapters.process import PROCESSORS
 
 
 class Jar:
@@ -251,6 +257,89 @@ def test_open_figures_stay_open_under_their_numbers() -> None:
         assert adapters.write(difference(after, before)) == {} and pyplot.get_fignums() == []
     finally:
         pyplot.close(7)
+
+
+#: What changes something, and what shows it.
+SET = {
+    "the mask of new files": ("import os\nos.umask(0o031)", "umask()"),
+    "a limit": (
+        "import resource as r\nr.setrlimit(r.RLIMIT_NOFILE, (999, r.getrlimit(r.RLIMIT_NOFILE)[1]))",
+        "r.getrlimit(r.RLIMIT_NOFILE)[0]",
+    ),
+    "the time-out of sockets": ("import socket\nsocket.setdefaulttimeout(1.5)", "socket.getdefaulttimeout()"),
+    "a dialect": ("import csv\ncsv.register_dialect('own', delimiter='|')", "'own' in csv.list_dialects()"),
+    "the longest field": ("import csv\ncsv.field_size_limit(7)", "csv.field_size_limit()"),
+    "digits": ("import sys\nsys.set_int_max_str_digits(999)", "sys.get_int_max_str_digits()"),
+    "the week": ("import calendar\ncalendar.setfirstweekday(3)", "calendar.firstweekday()"),
+    "tracing": ("import tracemalloc\ntracemalloc.start(2)", "tracemalloc.is_tracing()"),
+    "the start method": (
+        "import multiprocessing as m\nm.set_start_method('spawn', force=True)",
+        "m.get_start_method(allow_none=True)",
+    ),
+    "a filter": (
+        "import logging\nlogging.getLogger('of.a.test').addFilter(own)",
+        "logging.getLogger('of.a.test').filters",
+    ),
+    "warnings that are logged": (
+        "import logging\nlogging.captureWarnings(True)",
+        "logging._warnings_showwarning is None",
+    ),
+    "how objects are pickled": ("import copyreg\ncopyreg.dispatch_table[Own] = own", "Own in copyreg.dispatch_table"),
+    "the debugging of the collector": ("import gc\ngc.set_debug(gc.DEBUG_UNCOLLECTABLE)", "gc.get_debug()"),
+}
+
+
+@pytest.mark.parametrize("what", SET)
+def test_what_is_set_by_a_function_is_unset_and_set_in_another_process(what: str) -> None:
+    """Read before and after, and written back as another process would."""
+    change, shown = SET[what]
+    names: dict[str, Any] = {"__name__": "__main__", "umask": lambda: adapters.read()["the process"].get("umask")}
+    exec("def own(*args): return True\nclass Own: pass", names)
+    imports = change.partition("\n")[0]
+    exec(imports, names)
+    adapters = load([])
+    before, first = adapters.read(), copy.copy(eval(shown, names))
+    try:
+        exec(change, names)
+        after, second = adapters.read(), copy.copy(eval(shown, names))
+        assert second != first
+        assert adapters.write(difference(after, before)) == {} and eval(shown, names) == first
+        assert adapters.write(difference(before, after)) == {} and eval(shown, names) == second
+    finally:
+        adapters.write(difference(adapters.read(), before))
+
+
+def test_classes_that_a_cell_registers_with_abstract_ones_are_registered_in_another_process() -> None:
+    """Those of which a cell speaks; what is no class of a library is left alone."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    code = "import numbers, atexit\nclass Own: pass\nnumbers.Real.register(Own)\natexit.register(print); Own.register = 1; {}.register"
+    with contextlib.suppress(AttributeError):
+        exec(code, names)
+    atexit.unregister(print)
+    here, there = Registered(), Registered()
+    assert here.learn(code, str, names) and not here.learn(code, str, names)
+    items = here.read()
+    assert list(items) == ["numbers Real Own"] and items["numbers Real Own"] is names["Own"]
+    other = type("Own", (), {"__module__": "__main__"})
+    there.write({"numbers Real Own": other}, [])
+    assert issubclass(other, numbers.Real) and len(there.read()) == 1
+
+
+def test_processors_are_looked_at_once_a_cell_speaks_of_them() -> None:
+    """A library that binds threads is not taken for the notebook."""
+    adapter = type(PROCESSORS)()
+    assert not adapter.learn("x = 1") and adapter.read() == {}
+    assert adapter.learn("os.sched_setaffinity(0, {1})") and not adapter.learn("os.sched_getaffinity(0)")
+    assert adapter.read() == {"allowed": os.sched_getaffinity(0)}
+
+
+def test_a_limit_below_what_is_in_use_is_not_set() -> None:
+    """It would end the process, or all that it does."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    assert load([]).write(({("resource", "RLIMIT_AS"): (1 << 20, limits[1])}, [])) == {
+        "RLIMIT_AS of resource": "ValueError: this process uses more already"
+    }
+    assert resource.getrlimit(resource.RLIMIT_AS) == limits
 
 
 def test_an_adapter_of_another_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
