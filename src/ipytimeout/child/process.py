@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import fcntl
+import functools
 import gc
 import io
 import itertools
@@ -16,6 +17,7 @@ import mmap
 import os
 import resource
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -80,7 +82,7 @@ def _stacks(mine: FrameType | None) -> str:
 def buffer_stdio_by_line() -> None:
     """Let C's stdout and Python's own ``sys.__stdout__`` keep no whole line: to a pipe they would, and lose it."""
     with suppress(OSError, ValueError):
-        libc = ctypes.CDLL(None)
+        libc = _libc()
         stdout = ctypes.c_void_p.in_dll(libc, "__stdoutp" if sys.platform == "darwin" else "stdout")
         libc.setvbuf(stdout, None, _IOLBF, ctypes.c_size_t(0))
     for stream in (sys.__stdout__, sys.__stderr__):
@@ -106,13 +108,18 @@ class Reserve:
             self._kept = None
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def flush_stdio() -> None:
     """Write what the code's streams and C's still keep."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         with suppress(Exception):  # the code may have put anything there
             stream.flush()  # type: ignore[union-attr]
     with suppress(OSError):
-        ctypes.CDLL(None).fflush(None)
+        _libc().fflush(None)
 
 
 def flush_files(inherited: Sequence[object] = ()) -> None:
@@ -142,16 +149,16 @@ def end_pools() -> None:
 
 
 def _has_files_open_for_writing() -> bool:
-    """Look for a regular file among the descriptors: going through all objects is not cheap."""
+    """Look for a file or a terminal among the descriptors: going through all objects is not cheap."""
     try:
-        fds = os.listdir("/dev/fd")
+        fds, nowhere = os.listdir("/dev/fd"), os.stat(os.devnull).st_rdev
     except OSError:
         return True
     for fd in fds:
         with suppress(OSError):
             if int(fd) > 2 and fcntl.fcntl(int(fd), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
-                with suppress(OSError):
-                    os.lseek(int(fd), 0, os.SEEK_CUR)  # fails for pipes and sockets
+                of = os.fstat(int(fd))
+                if stat.S_ISREG(of.st_mode) or (stat.S_ISCHR(of.st_mode) and of.st_rdev != nowhere):
                     return True
     return False
 

@@ -17,7 +17,6 @@ import time
 
 LINUX = sys.platform == "linux"
 _PF_EXITING = 0x4
-_KILLED = 1 << (signal.SIGKILL - 1)
 
 
 def new_mark() -> int:
@@ -54,26 +53,12 @@ def runs_code(pid: int) -> bool:
     A killed process with gigabytes takes long to go away, but runs nothing from the moment the kernel says
     that it is exiting.
     """
-    return _runs(_stat(pid))
-
-
-def is_ending(pid: int) -> bool:
-    """Tell whether a process runs no code any more, or was killed and has yet to notice."""
-    fields = _stat(pid)
-    return LINUX and (not _runs(fields) or bool(int(fields[28]) & _KILLED))
-
-
-def _runs(fields: list[bytes]) -> bool:
-    return bool(fields) and fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_EXITING
-
-
-def _stat(pid: int) -> list[bytes]:
-    """Return the fields of proc(5)'s ``stat`` from the state on; none of a process that is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
-        return []
+        return False
+    return fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_EXITING
 
 
 def kill_marked(mark: int, within: float = 0.5) -> None:

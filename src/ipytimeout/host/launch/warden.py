@@ -16,7 +16,6 @@ from pathlib import Path
 import ipytimeout
 from ipytimeout.host.launch import inherited
 from ipytimeout.wire.framing import encode
-from ipytimeout.wire.marks import is_ending
 from ipytimeout.wire.messages.warden import Adopt, Listen, Start
 from ipytimeout.wire.sockets import socket_pair
 
@@ -73,8 +72,7 @@ class Warden:
 
     @property
     def alive(self) -> bool:
-        """Whether it can take a run: one that was just killed may be there for some milliseconds more."""
-        return self.owner == os.getpid() and self._process.poll() is None and not is_ending(self.pid)
+        return self.owner == os.getpid() and self._process.poll() is None
 
     def send(self, message: Start | Listen, descriptors: list[int]) -> socket.socket:
         """Send it with its descriptors; return the other end of the socket that is the first of them."""
@@ -103,8 +101,6 @@ def get_warden() -> Warden:
         if _warden is None or not _warden.alive:
             if _warden is None or _warden.owner != os.getpid():
                 atexit.register(_close)
-            else:
-                _warden.close()
             _warden = Warden()
         return _warden
 
