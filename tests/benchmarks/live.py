@@ -6,6 +6,7 @@ The kernel has numpy and pandas imported, as a notebook has, and the other packa
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import statistics
 import sys
@@ -103,12 +104,15 @@ def environment() -> str:
 
 
 def interleaved(rounds: int, ways: Mapping[str, Callable[[], float]], rest: float = REST) -> dict[str, list[float]]:
-    """Measure each way once in each round, after a rest: what the machine does else hits all of them alike."""
+    """Measure each way once in each round, after a rest: what the machine does else hits all of them alike.
+
+    In another order each time: what ran just before has left the caches as it needed them.
+    """
     measured: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
+    for number in range(rounds):
+        for name in random.Random(number).sample(list(ways), len(ways)):
             time.sleep(rest)
-            measured[name].append(way())
+            measured[name].append(ways[name]())
     return measured
 
 

@@ -79,6 +79,12 @@ def test_a_nan_in_a_container_is_another_one_there(notebook: Notebook) -> None:
     assert notebook["found"] == (False, False, True)
 
 
+def test_of_objects_that_share_one_dict_one_that_is_given_another_gives_it_to_both(notebook: Notebook) -> None:
+    notebook.cell("class Shared: pass\na, b = Shared(), Shared()\nb.__dict__ = a.__dict__\na.x = 1")
+    notebook.timed("b.__dict__ = {'x': 2}")
+    assert (notebook["a"].x, notebook["b"].x) == (2, 2)
+
+
 def test_a_change_that_cannot_travel_is_named_by_the_name_it_is_reached_from(notebook: Notebook) -> None:
     """And no other change is spoilt by it."""
     notebook.cell("rows = [[1], [2]]; other = {}")
