@@ -168,7 +168,7 @@ class Child:
                 process.flush_files()
                 process.end_pools()
                 encode(work.report(Ended(contextvars.copy_context()), Resend(None, {})))
-            self._known = work.known()
+                self._known = work.known()  # now, since a run that comes meanwhile breaks this off
 
     def be_like_host(self, message: Rehearse) -> None:
         """In a template: set now what each child would have to set, so that those forked from now on have it.
