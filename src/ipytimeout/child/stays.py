@@ -14,6 +14,8 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ipytimeout.wire.adapters.attributes import parsed
+
 #: What these set nobody can ask for.
 _FUNCTIONS = {
     "atexit": ("register", "unregister"),
@@ -46,17 +48,13 @@ def set_in_process(code: str, transform: Callable[[str], str], namespace: Mappin
     """Return the functions that this cell speaks of whose work stays in this process, each with the reason."""
     if not any(name in code for name in _NAMES):
         return {}
-    try:
-        tree = ast.parse(transform(code))
-    except Exception:  # no Python, or a transformer of the user's fails
-        return {}
     known = {
         id(function): f"{module}.{name}"
         for module, names in _FUNCTIONS.items()
         for name in names
         if (function := getattr(sys.modules.get(module), name, None)) is not None
     }
-    found = {known[id(each)] for each in _spoken_of(tree, namespace) if id(each) in known}
+    found = {known[id(each)] for each in _spoken_of(parsed(code, transform), namespace) if id(each) in known}
     return {name: REASON for name in sorted(found) if name not in _IS_LEFT or _IS_LEFT[name]()}
 
 

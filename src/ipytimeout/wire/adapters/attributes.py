@@ -25,6 +25,14 @@ _MAIN = "__main__"
 _REGISTRY = "sys.modules"
 
 
+def parsed(code: str, transform: Callable[[str], str]) -> ast.Module:
+    """Return the tree of a cell; an empty one where it is no Python, or a transformer of the user's fails."""
+    try:
+        return ast.parse(transform(code))
+    except Exception:  # whatever the transformer raises
+        return ast.Module([], [])
+
+
 class AssignedAttributes:
     """Items are named "module attribute", "module Class attribute", or "sys.modules name"."""
 
@@ -37,10 +45,7 @@ class AssignedAttributes:
         """Note what this cell assigns, as far as the names in it are known by now. Tell whether any of it is new."""
         if not ("." in code and ("=" in code or "del" in code)) and "attr(" not in code:
             return False
-        try:
-            tree = ast.parse(transform(code))
-        except Exception:  # no Python, or a transformer of the user's fails
-            return False
+        tree = parsed(code, transform)
         before = len(self._known)
         for path, attribute in _assigned(tree):
             owner = _owner(path, namespace)
@@ -90,10 +95,7 @@ class Registered:
         """Note with which abstract classes this cell registers something. Tell whether any of it is new."""
         if ".register" not in code:
             return False
-        try:
-            tree = ast.parse(transform(code))
-        except Exception:
-            return False
+        tree = parsed(code, transform)
         before = len(self._known)
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr == "register":
@@ -107,6 +109,7 @@ class Registered:
         found: dict[str, Any] = {}
         for owner in self._known:
             abstract = _resolved(f"{owner} register")[0]
+            # What ``ABCMeta._dump_registry`` prints; nothing public tells it.
             registry = abc._get_dump(abstract)[0] if abstract is not None else ()  # type: ignore[attr-defined]
             own = [cls for ref in registry if (cls := ref()) is not None and cls.__module__ == _MAIN]
             found.update((f"{owner} {cls.__qualname__}", cls) for cls in own)
