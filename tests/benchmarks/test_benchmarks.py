@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import subprocess
@@ -108,14 +109,21 @@ def test_the_peaks_are_of_the_child_that_ends_and_of_this_process() -> None:
     """A child that stays counts for nothing, as a template or the next spare."""
     much = int(status("VmRSS")) + (500 << 20)  # more than a forked child has of this process, with its own 200 MiB
 
+    def fresh(size: int) -> mmap.mmap:
+        """Return new pages, in use: malloc could take them from what was freed before."""
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for _ in range(size // MIB):
+            pages.write(b"x" * MIB)
+        return pages
+
     def run() -> None:
-        own = b"x" * (60 << 20)  # more than malloc would take from what was freed before
+        own = fresh(60 << 20)
         if (pid := os.fork()) == 0:
-            its = b"x" * (200 << 20)
+            its = fresh(200 << 20)
             time.sleep(0.1)  # be seen
-            os._exit(len(its) == 0)
+            os._exit(its.closed)
         os.waitpid(pid, 0)
-        assert own
+        own.close()
 
     stays = subprocess.Popen([sys.executable, "-c", f"input(len(b'x' * {much}))"], stdin=subprocess.PIPE)
     try:
