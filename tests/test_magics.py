@@ -1,4 +1,4 @@
-"""The magics: what the user writes, and what the run is told. The run itself is replaced."""
+"""The magics and their loading: what the user writes, and what the run is told. The run itself is replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from ipytimeout import magics
+from ipytimeout import loading, magics
 from ipytimeout.options import RunOptions
 
 
@@ -64,7 +64,7 @@ def _interpreter_as_before() -> Iterator[None]:
 def shell() -> Any:
     """Make a shell of its own with the magics."""
     shell = new_shell()
-    magics.load(shell)
+    loading.load(shell)
     return shell
 
 
@@ -262,12 +262,12 @@ def test_loading_twice_is_harmless_and_unloading_leaves_nothing(shell: Any, run:
     shows = fresh.showtraceback
     after_cell = list(fresh.events.callbacks["post_run_cell"])
     transformers = list(fresh.input_transformers_cleanup)
-    magics.load(fresh)
-    magics.load(fresh)
+    loading.load(fresh)
+    loading.load(fresh)
     assert len(fresh.input_transformers_cleanup) == len(transformers) + 1
     fresh.run_cell("x = %timeout 5 f()").raise_error()
-    magics.unload(fresh)
-    magics.unload(fresh)
+    loading.unload(fresh)
+    loading.unload(fresh)
     assert fresh.find_magic("timeout") is None
     assert fresh.find_cell_magic("timeout") is None
     assert fresh.input_transformers_cleanup == transformers
@@ -307,7 +307,7 @@ def test_unloading_leaves_a_timeout_magic_of_somebody_else() -> None:
         """Do nothing."""
 
     fresh.register_magic_function(timeout, "line")
-    magics.unload(fresh)
+    loading.unload(fresh)
     assert fresh.find_line_magic("timeout") is not None
 
 
@@ -330,6 +330,6 @@ def test_where_it_cannot_work_loading_says_so_in_one_line(
     fresh = new_shell()
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(UsageError, match=says) as caught:
-        magics.load(fresh)
+        loading.load(fresh)
     assert "\n" not in str(caught.value)
     assert fresh.find_cell_magic("timeout") is None

@@ -64,13 +64,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register ``%%timeout`` and ``%timeout``: what ``%load_ext ipytimeout`` calls."""
-    from ipytimeout.magics import load
+    from ipytimeout.loading import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take the magics back: what ``%unload_ext ipytimeout`` calls."""
-    from ipytimeout.magics import unload
+    from ipytimeout.loading import unload
 
     unload(shell)
