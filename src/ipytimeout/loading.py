@@ -19,6 +19,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ipytimeout.host.showing import show_once
 from ipytimeout.magics import TimeoutMagics
 from ipytimeout.platforms import unsupported
+from ipytimeout.wire.cell_text import CellText
 
 
 def load(shell: InteractiveShell) -> None:
@@ -95,10 +96,10 @@ class _Follower:
         if not self._modules:
             process_state.cells_are_told(True)
         code = getattr(getattr(result, "info", None), "raw_cell", None)
-        if isinstance(code, str):
-            process_state.learn(code, self._shell.transform_cell, self._shell.user_ns)
-        if not (isinstance(code, str) and code.startswith("%%timeout")):
+        if not (isinstance(code, str) and code.startswith("%%timeout")):  # which has taken note of itself
             process_state.code_ran()
+            if isinstance(code, str):
+                process_state.learn(CellText(code, self._shell.transform_cell), self._shell.user_ns)
         if len(sys.modules) != self._modules:
             with contextlib.suppress(Exception):  # the next run says what is wrong
                 from ipytimeout.host.settle import get_ready

@@ -24,6 +24,7 @@ from ipytimeout.wire.adapters import Adapters, difference, load
 from ipytimeout.wire.adapters.attributes import AssignedAttributes, Registered
 from ipytimeout.wire.adapters.packing import Packed, as_delta, as_names, unpack
 from ipytimeout.wire.adapters.process import PROCESSORS
+from ipytimeout.wire.cell_text import CellText
 
 
 class Jar:
@@ -129,7 +130,7 @@ def test_attributes_that_a_cell_assigns_on_modules_are_found(
     namespace: dict[str, Any] = {"t": toy}
     with contextlib.suppress(SyntaxError):
         exec(code, namespace)
-    adapter.learn(code, str, namespace)
+    adapter.learn(CellText(code, str), namespace)
     assert adapter.read() == items
 
 
@@ -317,7 +318,7 @@ def test_classes_that_a_cell_registers_with_abstract_ones_are_registered_in_anot
         exec(code, names)
     atexit.unregister(print)
     here, there = Registered(), Registered()
-    assert here.learn(code, str, names) and not here.learn(code, str, names)
+    assert here.learn(CellText(code, str), names) and not here.learn(CellText(code, str), names)
     items = here.read()
     assert list(items) == ["numbers Real Own"] and items["numbers Real Own"] is names["Own"]
     other = type("Own", (), {"__module__": "__main__"})

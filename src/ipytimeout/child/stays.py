@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ipytimeout.wire.adapters.attributes import parsed
+from ipytimeout.wire.cell_text import CellText, path_of
 
 #: What these set nobody can ask for.
 _FUNCTIONS = {
@@ -44,9 +44,9 @@ _NAMES = frozenset(name for names in _FUNCTIONS.values() for name in names)
 REASON = "what it has set ends with the process of the cell; call it in a cell without a deadline"
 
 
-def set_in_process(code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> dict[str, str]:
+def set_in_process(text: CellText, namespace: Mapping[str, Any]) -> dict[str, str]:
     """Return the functions that this cell speaks of whose work stays in this process, each with the reason."""
-    if not any(name in code for name in _NAMES):
+    if not any(name in text.code for name in _NAMES):
         return {}
     known = {
         id(function): f"{module}.{name}"
@@ -54,7 +54,7 @@ def set_in_process(code: str, transform: Callable[[str], str], namespace: Mappin
         for name in names
         if (function := getattr(sys.modules.get(module), name, None)) is not None
     }
-    found = {known[id(each)] for each in _spoken_of(parsed(code, transform), namespace) if id(each) in known}
+    found = {known[id(each)] for each in _spoken_of(text.tree, namespace) if id(each) in known}
     return {name: REASON for name in sorted(found) if name not in _IS_LEFT or _IS_LEFT[name]()}
 
 
@@ -64,13 +64,9 @@ def _spoken_of(tree: ast.AST, namespace: Mapping[str, Any]) -> Iterator[object]:
         match node:
             case ast.Name(id=name, ctx=ast.Load()):
                 yield namespace.get(name)
-            case ast.Attribute(value, name, ast.Load()):
-                path = [name]
-                while isinstance(value, ast.Attribute):
-                    path.insert(0, value.attr)
-                    value = value.value
-                owner = namespace.get(value.id) if isinstance(value, ast.Name) else None
-                for step in path[:-1]:
+            case ast.Attribute(value, name, ast.Load()) if path := path_of(value):
+                owner = namespace.get(path[0])
+                for step in path[1:]:
                     owner = vars(owner).get(step) if isinstance(owner, types.ModuleType) else None
                 if isinstance(owner, types.ModuleType):
                     yield vars(owner).get(name)

@@ -26,6 +26,7 @@ from ipytimeout.child.streams import silenced
 from ipytimeout.wire.adapters import Adapters, Items, difference
 from ipytimeout.wire.adapters.packing import PLAIN, as_names, beside_plain, unpack
 from ipytimeout.wire.adapters.process import lift_limits
+from ipytimeout.wire.cell_text import CellText
 from ipytimeout.wire.libraries import Mark, newer_than, newest_module, users_modules
 from ipytimeout.wire.messages import ProcessState
 from ipytimeout.wire.messages.from_child import Changes
@@ -116,6 +117,9 @@ class Work:
             CannotRebuild: The names, or what the job refers to beside them.
         """
         self.job = job
+        self._text = (
+            CellText(job.code, shell.transform_cell) if shell is not None and isinstance(job, Execute) else None
+        )
         self._shell = shell
         self._interrupts = interrupts
         self._adapters = adapters
@@ -205,9 +209,7 @@ class Work:
 
     def _set_in_process(self) -> dict[str, str]:
         """Name what the cell has set that nobody can ask for."""
-        if not isinstance(self.job, Execute) or self._shell is None or self.job.discard:
-            return {}
-        return set_in_process(self.job.code, self._shell.transform_cell, self.namespace)
+        return {} if self._text is None or self.job.discard else set_in_process(self._text, self.namespace)
 
     def _collect(self, ended: Ended, resend: Resend) -> Collected:
         """Pickle what the code has changed, where it is wanted."""
@@ -258,9 +260,7 @@ class Work:
 
     def _learn_assigned(self) -> bool:
         """Know which attributes of modules the cell assigns; tell whether any of them is new."""
-        if not isinstance(self.job, Execute) or self._shell is None:
-            return False
-        return self._adapters.learn(self.job.code, self._shell.transform_cell, self.namespace)
+        return self._text is not None and self._adapters.learn(self._text, self.namespace)
 
 
 def nothing(rehearsal: Rehearse, *, cell: bool) -> Execute | Call:

@@ -36,6 +36,7 @@ from ipytimeout.host.work import Sent, Work, dumped
 from ipytimeout.mistakes import OptionError
 from ipytimeout.options import RunOptions, StartMethod
 from ipytimeout.outcomes import Ending
+from ipytimeout.wire.cell_text import CellText
 from ipytimeout.wire.messages.to_child import Call, Execute
 from ipytimeout.wire.pickling import CALL, Dump
 from ipytimeout.wire.state import apply_state, read_state
@@ -63,7 +64,7 @@ class PreparedCell:
     options: RunOptions
     shell: InteractiveShell
     sent: Sent
-    code: str
+    text: CellText
     #: Modules of the user's own that have another text by now than when they were imported.
     outdated: list[str]
 
@@ -101,7 +102,8 @@ class PreparedCell:
                 inputs=inputs_so_far(shell, number) if not needed.names.isdisjoint(("In", "_ih")) else [],
             )
 
-        process_state.learn(code, shell.transform_cell, namespace)
+        text = CellText(code, shell.transform_cell)
+        process_state.learn(text, namespace)
         if statement:  # of a cell that has begun
             process_state.code_ran()
         beside = process_state.to_send()
@@ -109,17 +111,17 @@ class PreparedCell:
         needed = needed_names(
             code,
             namespace,
-            transform=shell.transform_cell,
+            transform=text.transform,
             with_names=options.with_names if options.with_names == ("*",) else (*options.with_names, *of_magics),
             hidden=_SHELL_NAMES,
             beside=beside.values(),
         )
         outdated = changed_on_disk(needed.modules)
-        learn_sources(shell, {filename: (as_compiled(shell, code), number)})
+        learn_sources(shell, {filename: (as_compiled(text), number)})
         work = Work(
             namespace, needed, state, message, beside, meanwhile, options.start is StartMethod.FORK, shell, comms
         )
-        return cls(work, options, shell, dumped(work, {}), code, outdated)
+        return cls(work, options, shell, dumped(work, {}), text, outdated)
 
     def run(self, view: SilentView) -> Ended:
         """Run it, in any thread."""
@@ -136,7 +138,7 @@ class PreparedCell:
         if self.work.comms is not None:
             ended.left_behind.update(dead_widgets(self.work.comms.conclude()))
         # What it has imported is known now.
-        process_state.learn(self.code, self.shell.transform_cell, self.work.namespace)
+        process_state.learn(self.text, self.work.namespace)
 
     def value_of(self, ended: Ended) -> Any:
         """Return the value of the cell's last expression, None without one; raise what ended it."""

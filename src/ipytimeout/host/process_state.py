@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ipytimeout.host.shell import current_shell, inputs_so_far
 from ipytimeout.wire.adapters import LAST, Adapters, Delta, Items, found_elsewhere, load
 from ipytimeout.wire.adapters.interpreter import SHOWN
 from ipytimeout.wire.adapters.packing import PLAIN, Packed
+from ipytimeout.wire.cell_text import CellText
 from ipytimeout.wire.messages.to_child import Rehearse
 from ipytimeout.wire.pickling import dump_namespace
 from ipytimeout.wire.state import read_state
@@ -34,13 +35,13 @@ def _adapters() -> Adapters:
     adapters = load(elsewhere())
     if (shell := current_shell()) is not None:
         for code in inputs_so_far(shell):
-            adapters.learn(code, shell.transform_cell, shell.user_ns)
+            adapters.learn(CellText(code, shell.transform_cell), shell.user_ns)
     return adapters
 
 
-def learn(code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> None:
+def learn(text: CellText, namespace: Mapping[str, Any]) -> None:
     """Note what a cell sets on modules."""
-    _adapters().learn(code, transform, namespace)
+    _adapters().learn(text, namespace)
 
 
 def cells_are_told(told: bool) -> None:

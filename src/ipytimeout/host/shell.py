@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ipytimeout.wire.cell_text import CellText
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -55,13 +57,12 @@ def inputs_so_far(shell: InteractiveShell, number: int | None = None) -> list[st
     return list(getattr(history, "input_hist_raw", ()))[:number]
 
 
-def as_compiled(shell: InteractiveShell, code: str) -> str:
+def as_compiled(text: CellText) -> str:
     """Return the text that the shell would compile, and that tracebacks and ``inspect`` show natively."""
     try:
-        transform: Any = shell.transform_cell
-        return str(transform(code))
+        return str(text.transform(text.code))
     except Exception:  # it is no Python; the child says so
-        return code
+        return text.code
 
 
 def learn_sources(shell: InteractiveShell | None, sources: Mapping[str, tuple[str, int]]) -> None:

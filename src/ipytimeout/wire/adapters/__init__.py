@@ -13,8 +13,10 @@ import contextlib
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
+
+from ipytimeout.wire.cell_text import CellText
 
 #: Other packages name their adapters here: an ``Adapter``, or a class of one.
 ENTRY_POINTS = "ipytimeout.adapters"
@@ -45,13 +47,13 @@ class Adapters:
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
         self._adapters = dict(adapters)
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+    def learn(self, text: CellText, namespace: Mapping[str, Any]) -> bool:
         """Note what a cell sets that is read only then, attributes of modules above all. Tell whether any is new."""
         assigned: Any = self._adapters["attributes"]
         processors: Any = self._adapters["the processors"]
         registered: Any = self._adapters["abstract classes"]
         learners = (assigned, registered)
-        return any([processors.learn(code), *(each.learn(code, transform, namespace) for each in learners)])
+        return any([processors.learn(text.code), *(each.learn(text, namespace) for each in learners)])
 
     def read(self, only: Collection[str] | None = None) -> Items:
         """Return every item of this process, or those of some adapters."""

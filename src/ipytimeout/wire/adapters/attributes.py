@@ -10,9 +10,10 @@ import abc
 import ast
 import sys
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from ipytimeout.wire.cell_text import CellText, path_of
 from ipytimeout.wire.libraries import users_modules
 
 #: Each process has its own, or another part of this package sees to it.
@@ -25,14 +26,6 @@ _MAIN = "__main__"
 _REGISTRY = "sys.modules"
 
 
-def parsed(code: str, transform: Callable[[str], str]) -> ast.Module:
-    """Return the tree of a cell; an empty one where it is no Python, or a transformer of the user's fails."""
-    try:
-        return ast.parse(transform(code))
-    except Exception:  # whatever the transformer raises
-        return ast.Module([], [])
-
-
 class AssignedAttributes:
     """Items are named "module attribute", "module Class attribute", or "sys.modules name"."""
 
@@ -41,13 +34,13 @@ class AssignedAttributes:
     def __init__(self) -> None:
         self._known: set[str] = set()
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+    def learn(self, text: CellText, namespace: Mapping[str, Any]) -> bool:
         """Note what this cell assigns, as far as the names in it are known by now. Tell whether any of it is new."""
+        code = text.code
         if not ("." in code and ("=" in code or "del" in code)) and "attr(" not in code:
             return False
-        tree = parsed(code, transform)
         before = len(self._known)
-        for path, attribute in _assigned(tree):
+        for path, attribute in text.assigned:
             owner = _owner(path, namespace)
             if owner and f"{owner} {attribute}" not in _NOT_OURS:
                 self._known.add(f"{owner} {attribute}")
@@ -91,15 +84,14 @@ class Registered:
     def __init__(self) -> None:
         self._known: set[str] = set()
 
-    def learn(self, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> bool:
+    def learn(self, text: CellText, namespace: Mapping[str, Any]) -> bool:
         """Note with which abstract classes this cell registers something. Tell whether any of it is new."""
-        if ".register" not in code:
+        if ".register" not in text.code:
             return False
-        tree = parsed(code, transform)
         before = len(self._known)
-        for node in ast.walk(tree):
+        for node in ast.walk(text.tree):
             if isinstance(node, ast.Attribute) and node.attr == "register":
-                path = _path(node.value)
+                path = path_of(node.value)
                 owner = _owner(path, namespace) if path else ""
                 if owner and isinstance(_resolved(f"{owner} register")[0], abc.ABCMeta):
                     self._known.add(owner)
@@ -123,31 +115,6 @@ class Registered:
             if abstract is None:
                 raise LookupError("there is no such class here")
             abstract.register(cls)
-
-
-def _assigned(tree: ast.AST) -> Iterator[tuple[list[str], str]]:
-    """Yield what is assigned or deleted, as (["plt"], "foo") for ``plt.foo = …``."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(value, attribute, ast.Store() | ast.Del()):
-                path = _path(value)
-            case ast.Subscript(value, ast.Constant(str(attribute)), ast.Store() | ast.Del()):
-                path = _path(value)
-                path = path if path == ["sys", "modules"] else []
-            case ast.Call(ast.Name("setattr" | "delattr"), [value, ast.Constant(str(attribute)), *_]):
-                path = _path(value)
-            case _:
-                continue
-        if path:
-            yield path, attribute
-
-
-def _path(node: ast.AST) -> list[str]:
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
 
 
 def _owner(path: list[str], namespace: Mapping[str, Any]) -> str:
