@@ -1,6 +1,6 @@
-"""Compare a timed run of a notebook with three native ones. Pure.
+"""Compare a timed run of a notebook with native ones, of which there are three or more where it differs. Pure.
 
-Law of the file: only what three native runs agree on is compared, and as little as possible is dropped: where only
+Law of the file: only what the native runs agree on is compared, and as little as possible is dropped: where only
 some words of a text differ natively, only these are.
 """
 
@@ -57,7 +57,7 @@ class Compared:
     notebook: Notebook
     number: int
     cell: Cell
-    #: Whether the three native runs gave the same outputs, but for single words.
+    #: Whether the native runs gave the same outputs, but for single words.
     deterministic: bool
     differences: list[Difference] = field(default_factory=list)
     #: Whether something is named under the cell, and only what the README says.
@@ -84,7 +84,7 @@ def compare(notebook: Notebook, natives: list[Record], timed: Record) -> list[Co
     before: set[tuple[str, str]] = set()
     lost: set[str] = set()
     for i, cell in enumerate(notebook.cells[:length]):
-        three = [native.cells[i] for native in natives]
+        seen = [native.cells[i] for native in natives]
         if i >= len(timed.cells):
             why = Difference("outputs", "the cell", "ran", timed.trouble or "did not run", new=i == len(timed.cells))
             found.append(Compared(notebook, i + 1, cell, deterministic=True, differences=[why]))
@@ -92,14 +92,14 @@ def compare(notebook: Notebook, natives: list[Record], timed: Record) -> list[Co
         refused = named_in(timed.cells[i])
         are_listed = bool(refused) and all(map(accepted, refused.values()))
         seen_timed = without_line(timed.cells[i]) if are_listed else timed.cells[i]
-        outputs, deterministic = _compare_outputs(three, seen_timed)
-        differences = [*outputs, *_compare_left([seen.left for seen in three], seen_timed.left)]
+        outputs, deterministic = _compare_outputs(seen, seen_timed)
+        differences = [*outputs, *_compare_left([each.left for each in seen], seen_timed.left)]
         lost |= {module for module, reason in refused.items() if reason == NEW_TEXT}
         marked = [
             replace(_marked(each, cell, before), named=_is_named(each, cell, lost, refused)) for each in differences
         ]
         # What is the same again is lost no more; what comes of a lost name is lost too.
-        lost = {f"Out[{three[0].execution_count}]" if d.key == _THIS else d.key for d in marked if d.named}
+        lost = {f"Out[{seen[0].execution_count}]" if d.key == _THIS else d.key for d in marked if d.named}
         before = {(d.kind, d.key) for d in marked if d.kind != "outputs"}
         found.append(Compared(notebook, i + 1, cell, deterministic, marked, are_listed))
     return found
@@ -208,13 +208,13 @@ def common(texts: list[str]) -> Any:
     tokens = [_TOKEN.findall(text) for text in texts]
     if len(set(map(len, tokens))) > 1:
         return _ANY
-    merged = [three[0] if len(set(three)) == 1 else None for three in zip(*tokens, strict=True)]
+    merged = [these[0] if len(set(these)) == 1 else None for these in zip(*tokens, strict=True)]
     return merged if sum(token is None for token in merged) <= len(merged) / 3 else _ANY
 
 
 @dataclass(frozen=True, slots=True)
 class _ByChance:
-    """A text of which some numbers differ natively: then others may be the same three times by chance.
+    """A text of which some numbers differ natively: then others may be the same each time by chance.
 
     None of their lines is compared but for its words, and none of the lines that have no word of their own.
     """
@@ -234,10 +234,10 @@ def _by_chance(texts: list[str]) -> _ByChance | None:
     if len({without_numbers(text) for text in texts}) > 1 or len({len(text.splitlines()) for text in texts}) > 1:
         return None
     lines = list(zip(*(text.splitlines() for text in texts), strict=True))
-    differs = [len(set(three)) > 1 for three in lines]
-    wordless = [not _WORD.search(without_numbers(three[0])) for three in lines]
+    differs = [len(set(these)) > 1 for these in lines]
+    wordless = [not _WORD.search(without_numbers(these[0])) for these in lines]
     left_open = [d or (any(differs) and w) for d, w in zip(differs, wordless, strict=True)]
-    return _ByChance(tuple(three[0] for three in lines), tuple(left_open))
+    return _ByChance(tuple(these[0] for these in lines), tuple(left_open))
 
 
 def without_numbers(text: str) -> str:

@@ -15,11 +15,11 @@ from tests.as_if.test_compare import seen
 NOTEBOOK = Notebook("area", "name", (Cell("", "print(x)"),))
 
 
-@pytest.mark.parametrize(("timed", "native_runs", "same"), [("one", 1, True), ("two", 3, False)])
-def test_only_what_differs_from_one_native_run_is_run_three_times(
+@pytest.mark.parametrize(("timed", "native_runs", "same"), [("one", 1, True), ("two", 6, False)])
+def test_only_what_differs_from_native_runs_is_run_natively_again(
     timed: str, native_runs: int, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is the same as one native run needs no others; and what was run is not run again the next time."""
+    """What is the same as one native run needs no others, and what was run is not run again the next time."""
     runs: list[str] = []
 
     def record(notebook: Notebook, python: str, folder: Path, prefix: str, environ: dict[str, str]) -> Record:

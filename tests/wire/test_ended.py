@@ -10,6 +10,7 @@ import io
 import multiprocessing.pool
 import re
 import subprocess
+import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from ipytimeout.wire.by_name import import_quietly
+from ipytimeout.wire.ended import put_place
 from ipytimeout.wire.pickling import dump_namespace, load_namespace
 
 
@@ -124,12 +126,84 @@ def test_a_file_that_is_none_of_the_disk_is_refused() -> None:
         assert refusal(reader) == "an open file cannot leave its process"
 
 
-def test_a_deleted_file_is_refused(tmp_path: Path) -> None:
-    """Nobody could open it again."""
+@pytest.mark.parametrize("mode", ["w+", "w+b"])
+def test_a_deleted_file_goes_on(tmp_path: Path, mode: str) -> None:
+    """It has no name any more, but the process has it."""
     path = tmp_path / "gone"
-    with open(path, "w") as file:
+    one, two = (b"one", b"two") if "b" in mode else ("one", "two")
+    with open(path, mode) as file:
+        file.write(one)
         path.unlink()
-        assert refusal(file) == "an open file cannot leave its process"
+        with sent(file) as there:
+            assert (there.name, there.tell()) == (str(path), 3)
+            there.write(two)
+        file.seek(0)
+        assert file.read() == one + two
+
+
+@pytest.mark.parametrize("mode", ["w+", "w+b"])
+def test_a_temporary_file_goes_on(mode: str) -> None:
+    """It never had a name: what stands for it is its number, in each process its own."""
+    one, two = (b"one\n", b"two") if "b" in mode else ("one\n", "two")
+    with tempfile.TemporaryFile(mode) as file:
+        file.write(one + two)
+        file.seek(len(one))
+        with sent(file) as there:
+            assert there.read() == two
+            assert there.name == there.fileno() != file.fileno()
+
+
+def test_a_temporary_file_with_a_name_goes_at_its_end() -> None:
+    """Not before: the copy has the same file."""
+    file = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115
+    file.write("text")
+    there = sent(file)
+    assert (there.name, there.tell()) == (file.name, 4)
+    assert Path(there.name).read_text() == "text"
+    there.close()
+    assert not Path(there.name).exists()
+
+
+@pytest.mark.parametrize("size", [2, 100])
+def test_a_temporary_file_that_may_be_in_memory_goes_on(size: int) -> None:
+    """Wherever it is."""
+    with tempfile.SpooledTemporaryFile(size) as file:
+        file.write(b"text")
+        with sent(file) as there:
+            there.seek(0)
+            assert there.read() == b"text"
+
+
+class Upper(io.TextIOBase):
+    """A stream of the notebook's own."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self.parts = parts
+
+    def write(self, text: str) -> int:
+        self.parts.append(text.upper())
+        return len(text)
+
+
+def test_a_stream_of_the_notebooks_own_is_its_attributes() -> None:
+    """As any object."""
+    stream = Upper([])
+    print("a", file=stream)
+    there = sent(stream)
+    print("b", file=there)
+    assert (stream.parts, there.parts) == (["A", "\n"], ["A", "\n", "B", "\n"])
+
+
+def test_what_a_file_had_read_ahead_is_not_read_when_it_was_written_over(tmp_path: Path) -> None:
+    """By the code of a run, say, that has moved on in the same file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one two three")
+    with open(path, "r+b") as file:
+        file.read(3)
+        with open(path, "r+b") as other:
+            other.write(b"ONE TWO")
+        put_place(file, 0)
+        assert file.read() == b"ONE TWO three"
 
 
 def numbers(first: int, *rest: int, last: int = 9, **more: int) -> Any:

@@ -33,7 +33,7 @@ class SharedBase(BaseException):
 class ArrayAliases:
     """What one dump remembers, so that arrays that showed the same memory do so again."""
 
-    __slots__ = ("arrays", "known", "lone", "shared")
+    __slots__ = ("_first", "arrays", "known", "lone", "shared")
 
     def __init__(self, known: Container[int] = ()) -> None:
         #: Arrays that are in the stream, by id.
@@ -44,6 +44,18 @@ class ArrayAliases:
         self.lone: dict[int, int] = {}
         #: Bases that must travel.
         self.shared: set[int] = set()
+        #: The first array upon each memory that is a library's own.
+        self._first: dict[tuple[Any, ...], Any] = {}
+
+    def first(self, array: Any) -> Any:
+        """Return the first array of this dump that shows the same memory of a library in the same way, or this one.
+
+        Some libraries make a new array of their memory each time they are asked for it: the trees of scikit-learn.
+        """
+        if array.base is None or not array.size:
+            return array
+        key = address_of(array), array.shape, array.strides, array.dtype, type(array)
+        return self._first.setdefault(key, array)
 
 
 # ---------------------------------------------------------------- taken apart
@@ -64,6 +76,10 @@ def reduce_array(array: Any, pickler: NamespacePickler) -> Any:
 def _reduce_memory(array: Any, cls: type, aliases: ArrayAliases) -> Any:
     ndarray = sys.modules["numpy"].ndarray
     base = base_of(array)
+    if isinstance(base, ndarray):
+        base = aliases.first(base)
+    elif (first := aliases.first(array)) is not array:
+        base = first
     if isinstance(base, ndarray) and _axes(base) is not None and _travels_with(array, base, aliases):
         offset = address_of(array) - address_of(base)
         return make_view, (base, offset, array.shape, array.strides, array.dtype, array.flags.writeable, cls)

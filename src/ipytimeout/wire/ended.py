@@ -35,13 +35,15 @@ class Refused(Exception):
 
 
 def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
-    """A file of the disk is opened again at the same place; any other only when it is closed."""
+    """A file of the disk, named or not, is opened again at the same place; any other only when it is closed."""
     if _is_packed(file):
         if file.closed:
             return make_closed_file, (type(file),), plain_attributes(file)
         return make_packed, _parts_of_packed(file), file.tell(), None, None, put_place
     if type(file) is io.TextIOWrapper and not file.closed and _is_packed(file.buffer):
         return io.TextIOWrapper, (file.buffer, file.encoding, file.errors), place_of(file), None, None, put_place
+    if _is_told_by_attributes(type(file)):
+        return NotImplemented
     raw = getattr(getattr(file, "buffer", file), "raw", file)
     if type(file) is io.TextIOWrapper and file.closed and type(raw) is not io.FileIO:
         return make_closed_text, (getattr(file, "name", None), file.encoding, file.errors)
@@ -54,13 +56,33 @@ def reduce_file(file: Any, pickler: NamespacePickler) -> Any:
     try:
         if not file.readable() or file.writable():
             file.flush()
-        path, here = os.readlink(f"/proc/self/fd/{raw.fileno()}"), os.fstat(raw.fileno())
-        there, place = os.stat(path), place_of(file)
+        descriptor, place = raw.fileno(), place_of(file)
+        is_of_disk = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
     except (OSError, ValueError):
         raise Refused("an open file cannot leave its process") from None
-    if not stat.S_ISREG(here.st_mode) or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
+    if not is_of_disk:
         raise Refused("an open file cannot leave its process")
-    return make_file, (mode, text, buffered, path), (raw.name, place), None, None, set_file
+    if not _is_at(path, descriptor):  # deleted, or made without a name: by this process, as long as it has it
+        path = f"/proc/{os.getpid()}/fd/{descriptor}"
+    name = None if raw.name == descriptor else raw.name
+    return make_file, (mode, text, buffered, path), (name, place), None, None, set_file
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+#: The classes of C that hold nothing themselves.
+_ABSTRACT = tuple(cls.__mro__[1] for cls in (io.IOBase, io.RawIOBase, io.BufferedIOBase, io.TextIOBase))
+
+
+def _is_told_by_attributes(cls: type) -> bool:
+    """Tell whether a kind of file is written in Python: the notebook's own, or one that is in memory until it grows."""
+    return all(base.__module__ != "_io" or base in _ABSTRACT for base in cls.__mro__)
 
 
 #: Files in other files.
@@ -134,10 +156,10 @@ def make_file(mode: str, text: dict[str, Any] | None, buffered: bool, path: str 
 
 
 def set_file(file: Any, state: tuple[Any, Any]) -> None:
-    """Give a file its name and its place, or close it."""
+    """Give a file its name (None: its number here) and its place, or close it."""
     name, place = state
     raw = getattr(getattr(file, "buffer", file), "raw", file)
-    raw.name = name
+    raw.name = raw.fileno() if name is None else name
     put_place(file, place)
 
 
@@ -177,6 +199,8 @@ def put_place(file: Any, place: Any) -> None:
     if place is None:
         file.close()
     elif not file.closed:
+        if isinstance(file, FILES):
+            file.seek(0, os.SEEK_END)  # what was read ahead may have been written over
         file.seek(place)
 
 
