@@ -24,7 +24,10 @@ STUCK = 100.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 _OF_PROCESS = re.compile(r"ipykernel_\d+")
-_UNIQUE = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+#: The last are the names of parts of an SVG of matplotlib.
+_UNIQUE = re.compile(
+    r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b(?:image|[hmp])[0-9a-f]{10}\b"
+)
 
 #: One output: its kind, what it is called, and its texts.
 Output = dict[str, Any]
