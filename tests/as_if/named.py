@@ -31,6 +31,8 @@ LISTED = {
     "a hash that was begun": r"a hash that was begun cannot leave its process",
     "a bare `mmap`": r"a memory map( of a file without a name)? cannot leave its process",
     "an iterator of matches": r"an iterator of matches cannot leave its process",
+    "numpy's `nditer`": r"an iterator of numpy's own cannot leave its process",
+    "a pointer of `ctypes`": r"a pointer cannot leave its process",
     "of batches or pairs": r"an iterator of batches or pairs cannot leave its process",
     "the size of a `bytearray` whose memory another object shows": (
         r"its size cannot change while another object shows its memory"

@@ -133,6 +133,10 @@ class Session:
             "out": {name: self._text(text) for name, text in found["out"].items()},
         }
 
+    def let_go(self) -> None:
+        """Refer to nothing any more, not even weakly: an array that somebody refers to cannot be resized."""
+        self._evaluate("get_ipython().kernel.as_if.refs.clear()")
+
     def has(self, modules: tuple[str, ...]) -> list[str]:
         """Return which of these modules cannot be imported here."""
         expression = f"[m for m in {list(modules)!r} if __import__('importlib.util').util.find_spec(m) is None]"
@@ -221,6 +225,8 @@ def record(notebook: Notebook, python: str, folder: Path, prefix: str, environ: 
             session.run(notebook.setup)
         session.look()
         for cell in notebook.cells:
+            if ".resize(" in cell.code:
+                session.let_go()
             seen = session.run(prefix + cell.code)
             seen.outputs = merged(seen.outputs)
             for output in seen.outputs:

@@ -38,6 +38,9 @@ UNSENDABLE = [
     ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=False)", "a running process cannot leave its process"),
     ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=True)\nx.stdout, x.stderr = types.SimpleNamespace(_buffer=b'a'), None", "a process with unread output cannot leave its process"),
     ("x = type('SuperLU', (), {'__module__': 'builtins'})()", "a factorization of SuperLU cannot leave its process"),
+    ("import numpy as np; x = np.nditer([1, 2])", "an iterator of numpy's own cannot leave its process"),
+    ("import ctypes; x = ctypes.pointer(ctypes.c_int(1))", "a pointer cannot leave its process"),
+    ("import ctypes; x = ctypes.CFUNCTYPE(ctypes.c_int)(int)", "a pointer cannot leave its process"),
     ("x = type('SQLContext', (), {'__module__': 'polars.sql.context'})()", "an SQL context of polars cannot leave its process"),
     ("x = []\nfor _ in range(100_000): x = [x]", "it is nested too deeply"),
 ]  # fmt: skip

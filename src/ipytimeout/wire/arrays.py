@@ -85,7 +85,7 @@ def _reduce_memory(array: Any, cls: type, aliases: ArrayAliases) -> Any:
         return make_view, (base, offset, array.shape, array.strides, array.dtype, array.flags.writeable, cls)
     shown = _shown_bytes(array)
     if shown is not None:
-        offset = address_of(array) - address_of(ndarray((len(shown),), "u1", shown))
+        offset = address_of(array) - address_of(ndarray((memoryview(shown).nbytes,), "u1", shown))
         return make_array, (shown, array.shape, array.dtype, offset, array.strides, array.flags.writeable, cls)
     if id(array) in aliases.lone:
         raise SharedBase(id(array))
@@ -182,11 +182,13 @@ def _travels_with(view: Any, base: Any, aliases: ArrayAliases) -> bool:
     return False
 
 
-def _shown_bytes(array: Any) -> bytearray | None:
-    """Return the bytearray that an array shows, when somebody else has it too."""
+def _shown_bytes(array: Any) -> Any:
+    """Return the bytearray that an array shows, when somebody else has it too, or the object of ctypes."""
     base = array.base
     if type(base) is memoryview:
         base = base.obj
+    if any(cls.__module__ == "_ctypes" and cls.__name__ == "_CData" for cls in type(base).__mro__):
+        return base
     # An array that came out-of-band stands upon a bytearray that nobody knows of: held by it and by two names here.
     if type(base) is bytearray and sys.getrefcount(base) > 3 and len(base) <= 4 * array.nbytes + _BASE_ALLOWANCE:
         return base

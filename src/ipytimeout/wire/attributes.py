@@ -323,7 +323,7 @@ class ClassBody(SingleFacet):
                 cls.__bases__ = bases
             for name, value in values.items():
                 if value is not MISSING:
-                    type.__setattr__(cls, name, value)
+                    classes.set_attribute(cls, name, value)
                 elif name in vars(cls):
                     type.__delattr__(cls, name)
 

@@ -82,7 +82,8 @@ def reduce_class(cls: type) -> Any:
         return NotImplemented
     birth = {name: vars(cls)[name] for name in _AT_BIRTH if name in vars(cls)}
     birth.setdefault("__qualname__", cls.__qualname__)
-    args = (type(cls), cls.__name__, cls.__bases__, birth)
+    meta = None if is_of_ctypes(type(cls)) else type(cls)  # those of ctypes have no name
+    args = (meta, cls.__name__, cls.__bases__, birth)
     return make_class, args, (class_attributes(cls), registered(cls)), None, None, set_class_state
 
 
@@ -91,12 +92,15 @@ def class_attributes(cls: type) -> dict[str, object]:
     return {
         name: value
         for name, value in vars(cls).items()
-        if name not in _OWN and name not in _AT_BIRTH and not _is_slot(cls, value)
+        if name not in _OWN and name not in _AT_BIRTH and not _follows(cls, value)
     }
 
 
-def _is_slot(cls: type, value: object) -> bool:
-    return isinstance(value, types.MemberDescriptorType) and value.__objclass__ is cls
+def _follows(cls: type, value: object) -> bool:
+    """Tell whether this is made from ``__slots__``, or from the ``_fields_`` of ctypes."""
+    if isinstance(value, types.MemberDescriptorType):
+        return value.__objclass__ is cls
+    return type(value).__module__ == "_ctypes" and type(value).__name__ == "CField"
 
 
 def registered(cls: type) -> list[type]:
@@ -106,13 +110,16 @@ def registered(cls: type) -> list[type]:
     return [sub for sub in (ref() for ref in registry) if sub is not None]
 
 
-def make_class(meta: type, name: str, bases: tuple[type, ...], birth: dict[str, Any]) -> type:
-    """Make the bare class, without the hooks of the notebook."""
+def make_class(meta: type | None, name: str, bases: tuple[type, ...], birth: dict[str, Any]) -> type:
+    """Make the bare class, without the hooks of the notebook. ``meta``: None for that of the bases."""
+    meta = type(bases[0]) if meta is None else meta
     maker = next(m for m in meta.__mro__ if not is_by_value(m))
     if maker.__name__ == "_TypedDictMeta":
         maker = type  # it would take the bases that the class was written with, not those that it has
     with hooks_muted(bases):
         made: type = maker.__new__(meta, name, bases, dict(birth))
+    if is_of_ctypes(meta):
+        type.__getattribute__(meta, "__init__")(made, name, bases, dict(birth))
     # What the hook of a library has put there comes again, at its place, if the class still has it.
     for attribute in [attribute for attribute in class_attributes(made) if not attribute.startswith("__")]:
         type.__delattr__(made, attribute)
@@ -135,13 +142,22 @@ def drop_unfilled() -> None:
 def set_class_state(cls: type, state: tuple[dict[str, object], list[type]]) -> None:
     attributes, registered = state
     _unfilled[:] = [ref for ref in _unfilled if ref() is not cls]
-    for name, value in attributes.items():
-        # Not the metaclass's own __setattr__: it may refuse, or count.
-        type.__setattr__(cls, name, value)
+    for name, value in sorted(attributes.items(), key=lambda item: item[0] == "_fields_"):  # which depend on others
+        set_attribute(cls, name, value)
     if "__firstlineno__" in attributes:  # assigning __module__ or __doc__ drops it
-        type.__setattr__(cls, "__firstlineno__", attributes["__firstlineno__"])
+        set_attribute(cls, "__firstlineno__", attributes["__firstlineno__"])
     for sub in registered:
         abc.ABCMeta.register(cls, sub)  # type: ignore[arg-type]
+
+
+def set_attribute(cls: type, name: str, value: object) -> None:
+    """Set it, not by the ``__setattr__`` of a metaclass of the notebook: it may refuse, or count."""
+    setter: Any = type(cls) if is_of_ctypes(type(cls)) else type
+    setter.__setattr__(cls, name, value)
+
+
+def is_of_ctypes(meta: type) -> bool:
+    return meta.__module__ == "_ctypes"
 
 
 @contextmanager

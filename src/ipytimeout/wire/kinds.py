@@ -35,6 +35,7 @@ from ipytimeout.wire import (
     contexts,
     ended,
     enums,
+    foreign,
     frames,
     mapped,
     modules,
@@ -159,6 +160,8 @@ _BASES_BY_NAME: dict[str, tuple[Facet, ...]] = {
     "numpy.random.bit_generator.BitGenerator": (
         states.OwnState("bits", lambda generator: generator.state, states.put_bits),
     ),
+    "_ctypes.CFuncPtr": (states.OwnState("prototype", foreign.prototype_of, foreign.put_prototype),),
+    "_ctypes._CData": (states.OwnState("bytes of ctypes", foreign.bytes_of, foreign.put_bytes),),
     "torch.Tensor": (Values(),),
     "matplotlib.axes._base._AxesBase": (states.OwnState("groups", plots.groups_of, plots.put_groups),),
 }
@@ -172,6 +175,7 @@ _WHOLE_BY_NAME: dict[str, tuple[Facet, ...]] = {
     **dict.fromkeys(("gzip.GzipFile", "bz2.BZ2File", "lzma.LZMAFile"), (_FILE,)),
     "numpy.random.mtrand.RandomState": (_RANDOM,),
     "numpy.broadcast": (states.OwnState("broadcast", small.index_of, small.go_to),),
+    "numpy.flatiter": (states.OwnState("flat", small.index_of, small.go_to_flat),),
     "pandas.core.generic.NDFrame": (_FRAME, _FLAGS),
     "pandas.Index": (_FRAME,),
     "pandas.core.indexes.base.Index": (_FRAME,),

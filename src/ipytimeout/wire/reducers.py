@@ -36,6 +36,7 @@ from ipytimeout.wire import (
     contexts,
     ended,
     enums,
+    foreign,
     frames,
     functions,
     hints,
@@ -80,7 +81,7 @@ def find_reducer(cls: type) -> Reducer | None:
 
 def _classify(cls: type) -> Reducer | None:
     if issubclass(cls, type):
-        return reduce_class
+        return _OF_CLASSES.get(f"{cls.__module__}.{cls.__qualname__}", reduce_class)
     if issubclass(cls, BaseException):
         return raised.reduce_exception
     if issubclass(cls, threading.local):
@@ -326,6 +327,8 @@ _BY_NAME: dict[str, Reducer] = {
     **dict.fromkeys(singletons.PLACES, singletons.reduce_singleton),
     "numpy._core.multiarray.flagsobj": small.reduce_flags,
     "numpy.broadcast": small.reduce_broadcast,
+    "numpy.flatiter": small.reduce_flat,
+    "numpy.nditer": refuse("an iterator of numpy's own"),
     "mmap.mmap": refuse("a memory map"),
     "torch.Tensor": tensors.reduce_tensor,
     "pandas.core.generic.NDFrame": frames.reduce_frame,
@@ -364,6 +367,9 @@ _BY_NAME: dict[str, Reducer] = {
     "concurrent.futures._base.Executor": ended.reduce_executor,
     "concurrent.futures._base.Future": ended.reduce_future,
     "_io._IOBase": ended.reduce_file,
+    "ctypes.CDLL": foreign.reduce_library,
+    "_ctypes.CFuncPtr": foreign.reduce_function,
+    "_ctypes._CData": foreign.reduce_data,
     "_socket.socket": refuse("a socket"),
     "_asyncio.Future": contexts.reduce_future,
     "asyncio.futures.Future": contexts.reduce_future,
@@ -381,4 +387,10 @@ _BY_NAME: dict[str, Reducer] = {
     "sqlite3.Cursor": refuse("a database cursor"),
     "builtins.SuperLU": refuse("a factorization of SuperLU"),
     "polars.sql.context.SQLContext": refuse("an SQL context of polars"),
+}
+#: By metaclass.
+_OF_CLASSES: dict[str, Reducer] = {
+    "_ctypes.PyCArrayType": foreign.reduce_array_type,
+    "_ctypes.PyCPointerType": foreign.reduce_pointer_type,
+    "_ctypes.PyCFuncPtrType": foreign.reduce_function_type,
 }

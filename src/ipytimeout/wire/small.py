@@ -6,10 +6,12 @@ In both processes. What they are made of is known to the garbage collector only.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import gc
 import io
+import itertools
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -218,14 +220,33 @@ def make_broadcast(cls: Any, arrays: tuple[Any, ...], index: int) -> Any:
     return made
 
 
-def index_of(shapes: Any) -> int:
-    return int(shapes.index)
+def index_of(each: Any) -> int:
+    return int(each.index)
 
 
 def go_to(shapes: Any, index: int) -> None:
     shapes.reset()
-    for _ in range(index):
-        next(shapes)
+    _step(shapes, index)
+
+
+def reduce_flat(flat: Any, pickler: NamespacePickler) -> Any:
+    """``array.flat``: the array, and how far it is."""
+    return make_flat, (flat.base, flat.index)
+
+
+def make_flat(array: Any, index: int) -> Any:
+    flat = array.flat
+    _step(flat, index)
+    return flat
+
+
+def go_to_flat(flat: Any, index: int) -> None:
+    flat[:0]  # begins anew
+    _step(flat, index)
+
+
+def _step(iterator: Any, count: int) -> None:
+    collections.deque(itertools.islice(iterator, count), 0)
 
 
 # ---------------------------------------------------------------- matplotlib

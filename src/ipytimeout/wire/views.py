@@ -38,11 +38,11 @@ def reduce_view(view: Any, pickler: NamespacePickler) -> Any:
         # What a library shows of its own memory: what is there now.
         data = bytes(view) if view.readonly else bytearray(view)
         return make_view, (data, (0, *_shown(memoryview(data).cast(view.format, list(view.shape)))), view.readonly)
-    if shown == _shown(whole) and _address(view) == _address(whole):
+    if shown == _shown(whole) and address_of_buffer(view) == address_of_buffer(whole):
         return make_view, (view.obj, None, view.readonly)
     if not whole.c_contiguous or not (view.c_contiguous or (view.ndim == 1 and view.strides and view.strides[0] > 0)):
         raise Refused("a memoryview with such steps cannot leave its process")
-    place = _address(view) - _address(whole), *shown
+    place = address_of_buffer(view) - address_of_buffer(whole), *shown
     return make_view, (view.obj, place, view.readonly)
 
 
@@ -72,7 +72,8 @@ def _shown(view: Any) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
     return view.format, view.shape, view.strides
 
 
-def _address(view: memoryview) -> int:
+def address_of_buffer(view: Any) -> int:
+    """Return where the memory of an object begins."""
     buffer = _Buffer()
     ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(buffer), _FULL_FOR_READING)
     try:
