@@ -243,6 +243,8 @@ class Walk:
         plain = numpy.ndarray.view(obj, numpy.ndarray)
         if obj.dtype.hasobject:
             data = self.many(plain.ravel().tolist(), depth) if obj.size < 2000 else "…"
+        elif root is not obj and obj.nbytes > root.nbytes:
+            data = digest(numpy.ascontiguousarray(root).tobytes())  # strides may make a thousand times as much of it
         else:
             data = digest(numpy.ascontiguousarray(plain).tobytes())
             if obj.size <= 12:

@@ -32,6 +32,7 @@ LISTED = {
     "a bare `mmap`": r"a memory map( of a file without a name)? cannot leave its process",
     "an iterator of matches": r"an iterator of matches cannot leave its process",
     "numpy's `nditer`": r"an iterator of numpy's own cannot leave its process",
+    "a reader of pandas": r"a reader of pandas cannot leave its process",
     "a pointer of `ctypes`": r"a pointer cannot leave its process",
     "of batches or pairs": r"an iterator of batches or pairs cannot leave its process",
     "the size of a `bytearray` whose memory another object shows": (

@@ -39,6 +39,7 @@ UNSENDABLE = [
     ("import asyncio.subprocess as a, types\nx = a.Process.__new__(a.Process)\nx._transport = types.SimpleNamespace(get_returncode=int, _finished=True)\nx.stdout, x.stderr = types.SimpleNamespace(_buffer=b'a'), None", "a process with unread output cannot leave its process"),
     ("x = type('SuperLU', (), {'__module__': 'builtins'})()", "a factorization of SuperLU cannot leave its process"),
     ("import numpy as np; x = np.nditer([1, 2])", "an iterator of numpy's own cannot leave its process"),
+    ("import io, pandas as pd; x = pd.read_csv(io.StringIO('a\\n1'), chunksize=1)", "a reader of pandas cannot leave its process"),
     ("import ctypes; x = ctypes.pointer(ctypes.c_int(1))", "a pointer cannot leave its process"),
     ("import ctypes; x = ctypes.CFUNCTYPE(ctypes.c_int)(int)", "a pointer cannot leave its process"),
     ("x = type('SQLContext', (), {'__module__': 'polars.sql.context'})()", "an SQL context of polars cannot leave its process"),

@@ -134,9 +134,11 @@ def base_of(array: Any) -> Any:
 
     A field of a record array stands upon another view; one made by ``as_strided`` stands upon a stand-in.
     """
-    base = array.base
-    base = base.base if type(base).__name__ == "DummyArray" and hasattr(base, "base") else base
-    ndarray = sys.modules["numpy"].ndarray
+    base, ndarray = array.base, sys.modules["numpy"].ndarray
+    if type(base).__name__ == "DummyArray" and hasattr(base, "base"):
+        base = base.base
+        while type(base) is ndarray and isinstance(base.base, ndarray):  # as any other view would stand
+            base = base.base
     while isinstance(base, ndarray) and not base.flags.forc and isinstance(base.base, ndarray):
         base = base.base
     return base

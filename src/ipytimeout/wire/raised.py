@@ -20,13 +20,14 @@ _NOT_MEMBERS = frozenset(
 
 
 def exception_members(error: BaseException) -> dict[str, object]:
-    """Return what the built-in classes of this exception keep beside ``args``: ``errno``, ``code``, ``name`` …"""
+    """Return what the classes of this exception keep beside ``args``: ``errno``, ``code``, ``name`` …, and slots."""
     members = {}
     for cls in type(error).__mro__:
-        if cls.__module__ != "builtins":
-            continue
+        kinds: Any = types.MemberDescriptorType
+        if cls.__module__ == "builtins":
+            kinds |= types.GetSetDescriptorType
         for name, member in vars(cls).items():
-            if isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType) and name not in _NOT_MEMBERS:
+            if isinstance(member, kinds) and name not in _NOT_MEMBERS:
                 try:
                     members[name] = member.__get__(error)
                 except AttributeError:
@@ -70,7 +71,7 @@ def set_exception_state(error: BaseException, state: tuple[Any, Any, Any, tuple[
     for name, value in (members or {}).items():
         with contextlib.suppress(AttributeError, TypeError):  # read-only: it was an argument
             # An OSError whose errno was set to None says so in its text.
-            if getattr(error, name) is not value:
+            if getattr(error, name, error) is not value:
                 setattr(error, name, value)
     put("__cause__", cause)
     put("__context__", context)

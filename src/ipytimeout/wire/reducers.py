@@ -327,6 +327,8 @@ _BY_NAME: dict[str, Reducer] = {
     **dict.fromkeys(singletons.PLACES, singletons.reduce_singleton),
     "numpy._core.multiarray.flagsobj": small.reduce_flags,
     "numpy.broadcast": small.reduce_broadcast,
+    "numpy.lib.npyio.NpzFile": small.reduce_npz,
+    "pandas.io.parsers.readers.TextFileReader": refuse("a reader of pandas"),
     "numpy.flatiter": small.reduce_flat,
     "numpy.nditer": refuse("an iterator of numpy's own"),
     "mmap.mmap": refuse("a memory map"),

@@ -249,4 +249,21 @@ def _step(iterator: Any, count: int) -> None:
     collections.deque(itertools.islice(iterator, count), 0)
 
 
+def reduce_npz(file: Any, pickler: NamespacePickler) -> Any:
+    """What ``numpy.load`` gives for several arrays. It refers to itself where its arrays are attributes."""
+    state = {name: value for name, value in vars(file).items() if name != "f"}
+    return make_npz, (type(file),), (state, type(vars(file).get("f"))), None, None, set_npz
+
+
+def make_npz(cls: Any) -> Any:
+    return object.__new__(cls)
+
+
+def set_npz(file: Any, state: tuple[dict[str, Any], Any]) -> None:
+    attributes, by_name = state
+    vars(file).update(attributes)
+    if by_name is not type(None):
+        file.f = by_name(file)
+
+
 # ---------------------------------------------------------------- matplotlib
